@@ -1,0 +1,20 @@
+//! The FLV container and the tag bodies that it shares with RTMP: Adobe FLV 10.1 Annex E and Enhanced RTMP
+//! v2.
+//!
+//! The body of an FLV tag is the payload of the RTMP message of the same type, so [`audio`], [`video`] and
+//! [`script`] serve both sides, while [`reader`] and [`tag`] are about byte streams only.
+
+pub mod audio;
+mod enhanced;
+mod fourcc;
+pub mod reader;
+pub mod script;
+pub mod tag;
+pub mod video;
+
+pub use audio::AudioTag;
+pub use fourcc::FourCc;
+pub use reader::{Error, Item, Reader, Tag};
+pub use script::Metadata;
+pub use tag::{FileHeader, TagHeader, TagKind};
+pub use video::VideoTag;

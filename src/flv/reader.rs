@@ -1,0 +1,667 @@
+//! FLV byte streams cut at any byte -> tags. What a sink is handed: a file read in blocks, a muxer's tags one
+//! by one, a stream that is joined in its middle or whose muxer starts over.
+//!
+//! Forgiving where writers are known to differ: the file header may be missing, repeated or longer than nine
+//! bytes, and no `PreviousTagSize` is looked at (some count the body alone, some all tags so far, some write
+//! 0). There is no resynchronization: bytes that can be no tag are an error.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use super::tag::{FILE_HEADER_SIZE, FileHeader, MAX_BODY, TAG_HEADER_SIZE, TRAILER_SIZE, TagHeader, TagKind};
+use crate::wire::{self, Malformed};
+
+/// Most bytes reserved ahead of those that have arrived.
+const RESERVE_AHEAD: usize = 64 << 10;
+
+/// Something that the input turned out to hold.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Item {
+    /// A file header: of the whole input, or of a writer that has started over.
+    Header(FileHeader),
+    /// A tag.
+    Tag(Tag),
+    /// A tag with an encrypted body (FLV 10.1 Annex F), which is dropped.
+    Encrypted {
+        /// What it would be in the clear.
+        kind: TagKind,
+        /// Where the tag starts, in bytes from the start of the input.
+        offset: u64,
+    },
+}
+
+/// One tag of a kind that is known.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tag {
+    /// What the body is.
+    pub kind: TagKind,
+    /// Milliseconds; of video the decoding time.
+    pub timestamp: u32,
+    /// Payload of the RTMP message that carries the same. May be empty.
+    pub body: Bytes,
+    /// Where the tag starts, in bytes from the start of the input.
+    pub offset: u64,
+}
+
+/// Input that is not FLV, or not any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Error {
+    /// Where the header at fault starts, in bytes from the start of the input.
+    pub offset: u64,
+    /// What is wrong with it.
+    pub cause: Malformed,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the input is not FLV at byte {}: {}", self.offset, self.cause)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Incremental FLV parser: [`push`](Self::push) bytes, then call [`next`](Self::next) until it gives nothing.
+#[derive(Debug)]
+pub struct Reader {
+    input: Input,
+    state: State,
+    /// Bytes to pass over before anything else.
+    skip: u64,
+    /// Whether a file header or tag has been seen, so that what follows may hold types that are not known.
+    recognized: bool,
+    body_limit: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A tag or a file header comes next.
+    Boundary,
+    /// Between a tag header and the end of its body, with the body as far as it was scattered over buffers.
+    Body {
+        header: TagHeader,
+        offset: u64,
+        partial: BytesMut,
+    },
+    Failed(Error),
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Reader {
+    /// A parser at the start of its input.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            input: Input::new(),
+            state: State::Boundary,
+            skip: 0,
+            recognized: false,
+            body_limit: MAX_BODY,
+        }
+    }
+
+    /// Refuses tags with a body of more than `bytes`. The default is the most that the format allows.
+    pub const fn set_body_limit(&mut self, bytes: usize) {
+        self.body_limit = bytes;
+    }
+
+    /// Adds the next bytes of the input.
+    pub fn push(&mut self, bytes: Bytes) {
+        self.input.push(bytes);
+    }
+
+    /// The next thing that is complete, or `None` until more bytes are pushed. The body of a tag that lies in
+    /// one pushed buffer shares its memory.
+    ///
+    /// # Errors
+    ///
+    /// The input cannot be read any further, and every later call says the same.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "None asks for more input, it is not the end"
+    )]
+    pub fn next(&mut self) -> Result<Option<Item>, Error> {
+        loop {
+            self.skip -= self.input.discard(self.skip);
+            if self.skip > 0 {
+                return Ok(None);
+            }
+            let offset = self.input.offset;
+            match &mut self.state {
+                State::Boundary if self.input.peek() == Some(*b"F") => {
+                    let item = self.file_header().map_err(|cause| self.fail(offset, cause))?;
+                    return Ok(item.map(Item::Header));
+                }
+                State::Boundary => {
+                    let Some(header) = self.tag_header().map_err(|cause| self.fail(offset, cause))? else {
+                        return Ok(None);
+                    };
+                    let kind = header.kind;
+                    if header.encrypted || matches!(kind, TagKind::Unknown(_)) {
+                        self.skip = u64::from(header.size) + TRAILER_SIZE as u64;
+                        if header.encrypted {
+                            return Ok(Some(Item::Encrypted { kind, offset }));
+                        }
+                    } else {
+                        self.state = State::Body {
+                            header,
+                            offset,
+                            partial: BytesMut::new(),
+                        };
+                    }
+                }
+                State::Body {
+                    header,
+                    offset,
+                    partial,
+                } => {
+                    let Some(body) = self.input.take(header.size as usize, partial) else {
+                        return Ok(None);
+                    };
+                    let tag = Tag {
+                        kind: header.kind,
+                        timestamp: header.timestamp,
+                        body,
+                        offset: *offset,
+                    };
+                    self.skip = TRAILER_SIZE as u64;
+                    self.state = State::Boundary;
+                    return Ok(Some(Item::Tag(tag)));
+                }
+                State::Failed(error) => return Err(*error),
+            }
+        }
+    }
+
+    /// Bytes held back because what they belong to is not complete. When `next` gives nothing and the input
+    /// has ended, anything but 0 means that it was cut short.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let consumed = match &self.state {
+            State::Body { partial, .. } => TAG_HEADER_SIZE + partial.len(),
+            State::Boundary | State::Failed(_) => 0,
+        };
+        consumed + self.input.len
+    }
+
+    fn file_header(&mut self) -> Result<Option<FileHeader>, Malformed> {
+        let Some(bytes) = self.input.peek::<FILE_HEADER_SIZE>() else {
+            return Ok(None);
+        };
+        let (header, more) = FileHeader::decode(&mut wire::Reader::new(&bytes))?;
+        self.skip = (FILE_HEADER_SIZE + TRAILER_SIZE) as u64 + u64::from(more);
+        self.recognized = true;
+        Ok(Some(header))
+    }
+
+    fn tag_header(&mut self) -> Result<Option<TagHeader>, Malformed> {
+        let Some(bytes) = self.input.peek::<TAG_HEADER_SIZE>() else {
+            return Ok(None);
+        };
+        let header = TagHeader::decode(&mut wire::Reader::new(&bytes))?;
+        match header.kind {
+            // An MP4 file, for one, begins like a tag of type 0.
+            TagKind::Unknown(type_id) if !self.recognized => {
+                return Err(Malformed::Invalid {
+                    field: "FLV signature or first tag type",
+                    value: type_id.into(),
+                });
+            }
+            TagKind::Unknown(_) => {}
+            TagKind::Audio | TagKind::Video | TagKind::Script | TagKind::ScriptAmf3 => {
+                if !header.encrypted && header.size as usize > self.body_limit {
+                    return Err(Malformed::Excessive("FLV tag body"));
+                }
+            }
+        }
+        self.recognized = true;
+        self.input.discard(TAG_HEADER_SIZE as u64);
+        Ok(Some(header))
+    }
+
+    fn fail(&mut self, offset: u64, cause: Malformed) -> Error {
+        let error = Error { offset, cause };
+        self.state = State::Failed(error);
+        error
+    }
+}
+
+/// The pushed buffers as one run of bytes.
+#[derive(Debug)]
+struct Input {
+    /// None of them empty.
+    buffers: VecDeque<Bytes>,
+    /// Bytes in all `buffers`.
+    len: usize,
+    /// Bytes taken off the front so far.
+    offset: u64,
+}
+
+impl Input {
+    const fn new() -> Self {
+        Self {
+            buffers: VecDeque::new(),
+            len: 0,
+            offset: 0,
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.len += bytes.len();
+            self.buffers.push_back(bytes);
+        }
+    }
+
+    /// The first `N` bytes, left where they are.
+    fn peek<const N: usize>(&self) -> Option<[u8; N]> {
+        if self.len < N {
+            return None;
+        }
+        let mut bytes = [0; N];
+        for (slot, byte) in bytes.iter_mut().zip(self.buffers.iter().flatten()) {
+            *slot = *byte;
+        }
+        Some(bytes)
+    }
+
+    /// The next at most `most` bytes of one buffer.
+    fn next_piece(&mut self, most: usize) -> Option<Bytes> {
+        let front = self.buffers.front_mut()?;
+        let piece = front.split_to(front.len().min(most));
+        if front.is_empty() {
+            self.buffers.pop_front();
+        }
+        self.len -= piece.len();
+        self.offset += piece.len() as u64;
+        Some(piece)
+    }
+
+    /// Passes over at most `most` bytes and says how many there were.
+    fn discard(&mut self, most: u64) -> u64 {
+        let mut rest = most;
+        while rest > 0 {
+            let Some(piece) = self.next_piece(usize::try_from(rest).unwrap_or(usize::MAX)) else {
+                break;
+            };
+            rest -= piece.len() as u64;
+        }
+        most - rest
+    }
+
+    /// The next `size` bytes, of which `partial` has the start. While some are missing, all that came are in
+    /// `partial`, so that a body in many small buffers is copied once and does not keep them.
+    fn take(&mut self, size: usize, partial: &mut BytesMut) -> Option<Bytes> {
+        if partial.is_empty() && self.buffers.front().is_some_and(|front| front.len() >= size) {
+            return self.next_piece(size);
+        }
+        loop {
+            let missing = size - partial.len();
+            if missing == 0 {
+                return Some(partial.split().freeze());
+            }
+            partial.reserve(missing.min(self.len.max(RESERVE_AHEAD)));
+            partial.extend_from_slice(&self.next_piece(missing)?);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BufMut;
+    use proptest::prelude::*;
+
+    const FILE_HEADER: FileHeader = FileHeader {
+        has_audio: true,
+        has_video: true,
+    };
+
+    /// What is written behind a tag, given bytes of its body and of everything before the trailer.
+    type Trailer = fn(usize, usize) -> u32;
+
+    #[expect(clippy::cast_possible_truncation, reason = "tests write little")]
+    const TRAILERS: [Trailer; 4] = [
+        |body, _| body as u32 + 11,
+        |body, _| body as u32,
+        |_, so_far| so_far as u32,
+        |_, _| 0,
+    ];
+
+    fn put_tag(out: &mut BytesMut, kind: TagKind, timestamp: u32, body: &[u8], trailer: Trailer) -> Item {
+        let offset = out.len() as u64;
+        TagHeader::new(kind, timestamp, body.len()).unwrap().encode(out);
+        out.put_slice(body);
+        out.put_u32(trailer(body.len(), out.len()));
+        Item::Tag(Tag {
+            kind,
+            timestamp,
+            body: Bytes::copy_from_slice(body),
+            offset,
+        })
+    }
+
+    /// A stream with one of everything, and what is in it.
+    fn stream(trailer: Trailer) -> (BytesMut, Vec<Item>) {
+        let mut out = BytesMut::new();
+        let mut items = vec![Item::Header(FILE_HEADER)];
+        FILE_HEADER.encode(&mut out);
+        items.push(put_tag(
+            &mut out,
+            TagKind::Script,
+            0,
+            b"\x02\0\x0aonMetaData\x05",
+            trailer,
+        ));
+        items.push(put_tag(
+            &mut out,
+            TagKind::Audio,
+            23,
+            b"\xaf\x00\x12\x10",
+            trailer,
+        ));
+        put_tag(&mut out, TagKind::Unknown(7), 23, b"FLV", trailer);
+        items.push(put_tag(
+            &mut out,
+            TagKind::Video,
+            0x0100_0028,
+            &[0x27; 40],
+            trailer,
+        ));
+        items.push(put_tag(&mut out, TagKind::Audio, 46, b"", trailer));
+        items.push(Item::Header(FILE_HEADER));
+        FILE_HEADER.encode(&mut out);
+        items.push(put_tag(&mut out, TagKind::ScriptAmf3, 50, b"\0", trailer));
+        let offset = out.len() as u64;
+        let header = TagHeader {
+            encrypted: true,
+            ..TagHeader::new(TagKind::Video, 60, 5).unwrap()
+        };
+        header.encode(&mut out);
+        out.put_slice(&[0; 5 + TRAILER_SIZE]);
+        items.push(Item::Encrypted {
+            kind: TagKind::Video,
+            offset,
+        });
+        items.push(put_tag(&mut out, TagKind::Video, 80, b"\x17\x02\0\0\0", trailer));
+        (out, items)
+    }
+
+    /// Pushes the pieces one after the other and collects what comes out after each.
+    fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Item>, Reader) {
+        let mut reader = Reader::new();
+        let mut items = Vec::new();
+        for piece in pieces {
+            reader.push(Bytes::copy_from_slice(piece));
+            while let Some(item) = reader.next().unwrap() {
+                items.push(item);
+            }
+        }
+        (items, reader)
+    }
+
+    fn fail(bytes: &[u8]) -> Error {
+        let mut reader = Reader::new();
+        reader.push(Bytes::copy_from_slice(bytes));
+        loop {
+            match reader.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("no error in {bytes:02x?}"),
+                Err(error) => {
+                    assert_eq!(reader.next(), Err(error), "the error stays");
+                    return error;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_two_cuts_give_the_same_items() {
+        let (bytes, items) = stream(TRAILERS[0]);
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                let (parsed, reader) = parse(pieces);
+                assert_eq!(parsed, items, "cuts at {first} and {second}");
+                assert_eq!(reader.pending(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn previous_tag_size_may_be_anything() {
+        for trailer in TRAILERS {
+            let (bytes, items) = stream(trailer);
+            assert_eq!(parse([&bytes[..]]).0, items);
+            assert_eq!(parse(bytes.chunks(1)).0, items);
+        }
+    }
+
+    #[test]
+    fn a_tag_is_out_before_its_trailer_is_in() {
+        let mut bytes = BytesMut::new();
+        let tag = put_tag(&mut bytes, TagKind::Audio, 0, b"\xaf\x01\x21", TRAILERS[0]);
+        let (items, reader) = parse([&bytes[..14]]);
+        assert_eq!(items, [tag]);
+        assert_eq!(reader.pending(), 0);
+    }
+
+    #[test]
+    fn a_body_within_one_buffer_shares_it_and_a_scattered_one_does_not() {
+        let mut bytes = BytesMut::new();
+        put_tag(&mut bytes, TagKind::Video, 0, &[0x27; 30], TRAILERS[0]);
+        put_tag(&mut bytes, TagKind::Video, 40, &[0x27; 30], TRAILERS[0]);
+        let bytes = bytes.freeze();
+        let mut reader = Reader::new();
+        reader.push(bytes.slice(..5));
+        reader.push(bytes.slice(5..70));
+        reader.push(bytes.slice(70..));
+        let mut shared = Vec::new();
+        while let Some(item) = reader.next().unwrap() {
+            let Item::Tag(tag) = item else { panic!("{item:?}") };
+            shared.push(bytes.as_ptr_range().contains(&tag.body.as_ptr()));
+        }
+        assert_eq!(shared, [true, false]);
+    }
+
+    #[test]
+    fn a_large_scattered_body_is_assembled() {
+        let body: Vec<u8> = (0..300_000_u32).map(|i| i.to_le_bytes()[1]).collect();
+        let mut bytes = BytesMut::new();
+        let tag = put_tag(&mut bytes, TagKind::Video, 0, &body, TRAILERS[0]);
+        assert_eq!(parse(bytes.chunks(1000)).0, [tag]);
+    }
+
+    #[test]
+    fn a_claimed_size_reserves_little() {
+        let mut reader = Reader::new();
+        reader.push(Bytes::from_static(&[
+            9, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0x17,
+        ]));
+        assert_eq!(reader.next(), Ok(None));
+        let State::Body { partial, .. } = &reader.state else {
+            panic!("{reader:?}")
+        };
+        assert!(partial.capacity() <= 2 * RESERVE_AHEAD, "{}", partial.capacity());
+    }
+
+    #[test]
+    fn input_may_begin_with_a_tag() {
+        for kind in [
+            TagKind::Audio,
+            TagKind::Video,
+            TagKind::Script,
+            TagKind::ScriptAmf3,
+        ] {
+            let mut bytes = BytesMut::new();
+            let tag = put_tag(&mut bytes, kind, 7, b"\x27\x01", TRAILERS[0]);
+            assert_eq!(parse(bytes.chunks(1)).0, [tag]);
+        }
+    }
+
+    #[test]
+    fn a_longer_file_header_is_passed_over() {
+        let mut bytes = BytesMut::from(&b"FLV\x01\x04\0\0\0\x0cFLV\0\0\0\0"[..]);
+        let tag = put_tag(&mut bytes, TagKind::Audio, 0, b"\xaf\x01", TRAILERS[0]);
+        let header = Item::Header(FileHeader {
+            has_audio: true,
+            has_video: false,
+        });
+        assert_eq!(parse(bytes.chunks(1)).0, [header, tag]);
+    }
+
+    #[test]
+    fn foreign_formats_fail_at_byte_0() {
+        let mpeg_ts = [0x47, 0x40, 0, 0x10, 0, 0, 0xb0, 0x0d, 0, 1, 0xc1];
+        let error = fail(&mpeg_ts);
+        assert_eq!(
+            error,
+            Error {
+                offset: 0,
+                cause: Malformed::Invalid {
+                    field: "FLV tag type",
+                    value: 0x47
+                }
+            }
+        );
+        assert_eq!(
+            error.to_string(),
+            "the input is not FLV at byte 0: FLV tag type cannot be 0x47"
+        );
+        let mp4 = fail(b"\0\0\0\x20ftypisom");
+        assert_eq!(
+            (mp4.offset, matches!(mp4.cause, Malformed::Invalid { .. })),
+            (0, true)
+        );
+        let field = "FLV signature or first tag type";
+        assert_eq!(fail(&[0; 11]).cause, Malformed::Invalid { field, value: 0 });
+        let field = "FLV signature";
+        assert_eq!(
+            fail(b"FORM\0\0\0\0AIFF").cause,
+            Malformed::Invalid {
+                field,
+                value: 0x46_4f52
+            }
+        );
+        let field = "FLV DataOffset";
+        assert_eq!(
+            fail(b"FLV\x01\x05\0\0\0\0").cause,
+            Malformed::Invalid { field, value: 0 }
+        );
+    }
+
+    #[test]
+    fn garbage_in_mid_stream_fails_where_it_starts() {
+        let (mut bytes, items) = stream(TRAILERS[0]);
+        let offset = bytes.len() as u64;
+        bytes.put_slice(&[0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0, 0, 0, 0]);
+        let cause = Malformed::Invalid {
+            field: "FLV tag type",
+            value: 0xde,
+        };
+        assert_eq!(fail(&bytes), Error { offset, cause });
+
+        let mut reader = Reader::new();
+        let mut parsed = Vec::new();
+        let error = bytes.chunks(1).find_map(|piece| {
+            reader.push(Bytes::copy_from_slice(piece));
+            loop {
+                match reader.next() {
+                    Ok(Some(item)) => parsed.push(item),
+                    Ok(None) => return None,
+                    Err(error) => return Some(error),
+                }
+            }
+        });
+        assert_eq!(error, Some(Error { offset, cause }));
+        assert_eq!(parsed, items);
+    }
+
+    #[test]
+    fn bodies_above_the_limit_fail_and_those_at_it_pass() {
+        let mut bytes = BytesMut::new();
+        let tag = put_tag(&mut bytes, TagKind::Audio, 0, &[0xaf; 10], TRAILERS[0]);
+        put_tag(&mut bytes, TagKind::Audio, 0, &[0xaf; 11], TRAILERS[0]);
+        let mut reader = Reader::new();
+        reader.set_body_limit(10);
+        reader.push(bytes.freeze());
+        assert_eq!(reader.next(), Ok(Some(tag)));
+        let cause = Malformed::Excessive("FLV tag body");
+        assert_eq!(reader.next(), Err(Error { offset: 25, cause }));
+    }
+
+    #[test]
+    fn a_cut_inside_a_header_or_body_is_pending() {
+        let mut bytes = BytesMut::new();
+        FILE_HEADER.encode(&mut bytes);
+        put_tag(&mut bytes, TagKind::Audio, 0, &[0xaf; 10], TRAILERS[0]);
+        for end in 0..=bytes.len() {
+            for size in [1, 4, usize::MAX] {
+                let (_, reader) = parse(bytes[..end].chunks(size));
+                let expected = match end {
+                    1..9 => end,
+                    13..34 => end - 13,
+                    _ => 0,
+                };
+                assert_eq!(reader.pending(), expected, "{end} bytes in pieces of {size}");
+            }
+        }
+    }
+
+    fn any_tag() -> impl Strategy<Value = (u8, u32, Vec<u8>)> {
+        (
+            prop::sample::select(vec![8_u8, 9, 15, 18, 3]),
+            any::<u32>(),
+            prop::collection::vec(any::<u8>(), 0..60),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn tags_do_not_depend_on_how_the_stream_is_cut(
+            has_header: bool,
+            tags in prop::collection::vec(any_tag(), 0..12),
+            sizes in prop::collection::vec(1..50_usize, 1..20),
+        ) {
+            let mut bytes = BytesMut::new();
+            let mut items = Vec::new();
+            if has_header {
+                FILE_HEADER.encode(&mut bytes);
+                items.push(Item::Header(FILE_HEADER));
+            }
+            for (type_id, timestamp, body) in tags {
+                let kind = TagKind::from_type_id(type_id);
+                if kind == TagKind::Unknown(type_id) && items.is_empty() {
+                    continue;
+                }
+                let item = put_tag(&mut bytes, kind, timestamp, &body, TRAILERS[0]);
+                if kind != TagKind::Unknown(type_id) {
+                    items.push(item);
+                }
+            }
+            let mut rest = &bytes[..];
+            let pieces = sizes.iter().cycle().map_while(|size| {
+                let piece = rest.split_off(..(*size).min(rest.len()))?;
+                (!piece.is_empty()).then_some(piece)
+            });
+            let (parsed, reader) = parse(pieces);
+            prop_assert_eq!(parsed, items);
+            prop_assert_eq!(reader.pending(), 0);
+        }
+
+        #[test]
+        fn no_input_panics(bytes: Vec<u8>, size in 1..20_usize) {
+            let mut reader = Reader::new();
+            for piece in bytes.chunks(size) {
+                reader.push(Bytes::copy_from_slice(piece));
+                while let Ok(Some(_)) = reader.next() {}
+            }
+        }
+    }
+}
