@@ -1,8 +1,8 @@
-//! Digests in C1 and S1, and the signatures that answer them in C2 and S2. Flash Player 9.0.115 and Flash Media
-//! Server introduced them; no specification of Adobe's describes them.
+//! Digests in C1 and S1, and the signatures that answer them in C2 and S2. Flash Player 9.0.115 and Flash
+//! Media Server introduced them; no specification of Adobe's describes them.
 //!
-//! The keys are public constants, so none of this proves who the peer is. Diffie-Hellman keys, which share these
-//! packets under RTMPE, are not dealt with here.
+//! The keys are public constants, so none of this proves who the peer is. Diffie-Hellman keys, which share
+//! these packets under RTMPE, are not dealt with here.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -90,8 +90,8 @@ pub(super) fn embed(packet: &mut Packet, version: [u8; 4], layout: Layout, signe
     }
 }
 
-/// Layout and value of the valid digest that `signer` put into C1 or S1, if there is one. The version number is no
-/// guide: MonaServer2 and crtmpserver send zeros there along with a valid digest.
+/// Layout and value of the valid digest that `signer` put into C1 or S1, if there is one. The version number
+/// is no guide: MonaServer2 and crtmpserver send zeros there along with a valid digest.
 pub(super) fn find(packet: &Packet, signer: Signer) -> Option<(Layout, Digest)> {
     [Layout::DigestFirst, Layout::KeyFirst]
         .into_iter()

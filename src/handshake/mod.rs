@@ -5,10 +5,11 @@
 //! Server: new ---------> ExpectVersion -(C0)-> ExpectOffer -(C1: S0 S1 S2)-> ExpectAnswer -(C2)-> Done
 //! ```
 //!
-//! A client may offer a digest, which Flash Media Server wants before it delivers H.264; both ends fall back to the
-//! plain form when the peer sends none. The peer's answer is read but not judged: the published errata to the specification
-//! forbid failing on a wrong echo, FFmpeg's publisher echoes where a signature is due, and a digest proves nothing
-//! since its keys are public. The deadline is the caller's business, and RTMPE's version numbers are answered with 3.
+//! A client may offer a digest, which Flash Media Server wants before it delivers H.264; both ends fall back
+//! to the plain form when the peer sends none. The peer's answer is read but not judged: the published errata
+//! to the specification forbid failing on a wrong echo, FFmpeg's publisher echoes where a signature is due,
+//! and a digest proves nothing since its keys are public. The deadline is the caller's business, and RTMPE's
+//! version numbers are answered with 3.
 
 mod digest;
 mod entropy;
@@ -28,7 +29,8 @@ const VERSION: u8 = 3;
 /// Version number in a C1 with a digest: Flash Player 9.0.124.2, which FFmpeg claims to be as well.
 const PLAYER_VERSION: [u8; 4] = [9, 0, 0x7c, 2];
 
-/// Version number in an S1 with a digest: Flash Media Server 3.5.1.1. Clients take zeros for a server without one.
+/// Version number in an S1 with a digest: Flash Media Server 3.5.1.1. Clients take zeros for a server without
+/// one.
 const MEDIA_SERVER_VERSION: [u8; 4] = [3, 5, 1, 1];
 
 /// What a client's C1 offers.
@@ -53,8 +55,8 @@ enum State {
 }
 
 impl State {
-    /// Takes what it can use off the front of `input` and hands the peer's C1 or S1 to `answer`. Returns whether
-    /// this end has received everything.
+    /// Takes what it can use off the front of `input` and hands the peer's C1 or S1 to `answer`. Returns
+    /// whether this end has received everything.
     fn advance(
         &mut self,
         input: &mut BytesMut,
@@ -115,13 +117,13 @@ impl Client {
         }
     }
 
-    /// Takes what it can use off the front of `input`, which was read at `time`. Returns whether the handshake is
-    /// done; what is left in `input` then belongs to the chunk stream.
+    /// Takes what it can use off the front of `input`, which was read at `time`. Returns whether the
+    /// handshake is done; what is left in `input` then belongs to the chunk stream.
     ///
     /// # Errors
     ///
-    /// [`Malformed::Invalid`] with the first byte when that cannot start an RTMP connection: the server speaks
-    /// something else.
+    /// [`Malformed::Invalid`] with the first byte when that cannot start an RTMP connection: the server
+    /// speaks something else.
     pub fn handle_input(&mut self, input: &mut BytesMut, time: u32) -> Result<bool, Malformed> {
         let (style, transmit) = (self.style, &mut self.transmit);
         // Some servers send S2 only after C2, so C2 must not wait for it.
@@ -130,7 +132,8 @@ impl Client {
         })
     }
 
-    /// Bytes to send, all that there are by now. C0 and C1 come as one, since MonaServer2 wants them in one segment.
+    /// Bytes to send, all that there are by now. C0 and C1 come as one, since MonaServer2 wants them in one
+    /// segment.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         poll(&mut self.transmit)
     }
@@ -156,13 +159,14 @@ impl Server {
         }
     }
 
-    /// Takes what it can use off the front of `input`, which was read at `time`: the server's clock in milliseconds,
-    /// of any epoch. Returns whether the handshake is done; what is left in `input` then belongs to the chunk stream.
+    /// Takes what it can use off the front of `input`, which was read at `time`: the server's clock in
+    /// milliseconds, of any epoch. Returns whether the handshake is done; what is left in `input` then
+    /// belongs to the chunk stream.
     ///
     /// # Errors
     ///
-    /// [`Malformed::Invalid`] with the first byte when that cannot start an RTMP connection: the client speaks
-    /// something else.
+    /// [`Malformed::Invalid`] with the first byte when that cannot start an RTMP connection: the client
+    /// speaks something else.
     pub fn handle_input(&mut self, input: &mut BytesMut, time: u32) -> Result<bool, Malformed> {
         let (s1, transmit) = (&mut *self.s1, &mut self.transmit);
         self.state.advance(input, "RTMP version (C0)", |c1| {
@@ -250,8 +254,8 @@ mod tests {
         bytes.try_into().unwrap()
     }
 
-    /// Feeds `bytes` in pieces of `size`, as a connection would: unused bytes stay in front of later ones. Returns
-    /// what is left and whether the last piece finished the handshake.
+    /// Feeds `bytes` in pieces of `size`, as a connection would: unused bytes stay in front of later ones.
+    /// Returns what is left and whether the last piece finished the handshake.
     fn feed(
         mut handle: impl FnMut(&mut BytesMut) -> Result<bool, Malformed>,
         bytes: &[u8],
