@@ -22,8 +22,8 @@ const ERROR_SUFFIXES: [&str; 12] = [
     "NoSupportedTrackFound",
 ];
 
-/// What an info object says. `Debug` leaves description and object out: they repeat stream names and the
-/// challenges of authentication schemes.
+/// What an info object says. `Display` and `Debug` leave description and object out: they repeat stream names
+/// and the challenges of authentication schemes.
 #[derive(Clone, PartialEq)]
 pub struct Status {
     /// Whether it is an error.
@@ -157,6 +157,16 @@ impl Status {
             description,
             info: info.clone(),
         }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.code.is_empty() {
+            "no reason given"
+        } else {
+            &self.code
+        })
     }
 }
 
