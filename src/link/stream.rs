@@ -1,0 +1,266 @@
+//! The link over a byte stream (TCP, TLS, an HTTP tunnel): handshake first, chunk stream after.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use super::{Flow, SendQueue};
+use crate::chunk;
+use crate::handshake::{self, Entropy, Style};
+use crate::message::{self, Command, Control, Incoming, UserControl, type_id};
+use crate::timestamp::Timestamp;
+use crate::wire::Malformed;
+
+/// Above this many unsent bytes pings are not answered: a peer that pings without reading cannot make the
+/// queue grow.
+const MAX_REPLY_BACKLOG: usize = 1 << 20;
+
+/// Chunk stream of protocol control and user control messages, RTMP 1.0 section 5.4.
+const CONTROL: u32 = 2;
+
+/// One message that the link does not handle itself.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) timestamp: Timestamp,
+    /// Message stream id; 0 is the NetConnection.
+    pub(crate) stream_id: u32,
+    pub(crate) incoming: Incoming,
+}
+
+/// Messages, messages' bytes and bytes, counted since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) audio: u64,
+    pub(crate) video: u64,
+    pub(crate) data: u64,
+}
+
+enum Handshake {
+    Client(handshake::Client),
+    Server(handshake::Server),
+    Done,
+}
+
+/// See the module.
+pub(crate) struct Link {
+    handshake: Handshake,
+    reader: chunk::Reader,
+    writer: chunk::Writer,
+    queue: SendQueue,
+    flow: Flow,
+    /// Messages of an aggregate that were not handed out yet.
+    parts: VecDeque<chunk::Message>,
+    /// Whether commands are sent as type 17, RTMP 1.0 section 7.1.1.
+    amf3: bool,
+    pub(crate) messages_in: Counters,
+    pub(crate) messages_out: Counters,
+}
+
+impl Link {
+    /// A client's link; C0 and C1 are queued.
+    pub(crate) fn client(style: Style, time: u32, entropy: &mut Entropy) -> Self {
+        let mut link = Self::new(Handshake::Client(handshake::Client::new(style, time, entropy)));
+        link.flush_handshake();
+        link
+    }
+
+    /// A server's link; it waits for C0.
+    pub(crate) fn server(entropy: &mut Entropy) -> Self {
+        Self::new(Handshake::Server(handshake::Server::new(entropy)))
+    }
+
+    fn new(handshake: Handshake) -> Self {
+        Self {
+            handshake,
+            reader: chunk::Reader::new(),
+            writer: chunk::Writer::new(),
+            queue: SendQueue::new(),
+            flow: Flow::default(),
+            parts: VecDeque::new(),
+            amf3: false,
+            messages_in: Counters::default(),
+            messages_out: Counters::default(),
+        }
+    }
+
+    /// Whether the chunk stream has begun.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.handshake, Handshake::Done)
+    }
+
+    pub(crate) const fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    pub(crate) const fn queue(&self) -> &SendQueue {
+        &self.queue
+    }
+
+    pub(crate) const fn queue_mut(&mut self) -> &mut SendQueue {
+        &mut self.queue
+    }
+
+    /// Chunk sizes in bytes: the peer's and ours.
+    pub(crate) const fn chunk_sizes(&self) -> (u32, u32) {
+        (self.reader.chunk_size(), self.writer.chunk_size())
+    }
+
+    /// Caps the length of the messages that the peer may send.
+    pub(crate) fn set_message_limit(&mut self, bytes: usize) {
+        self.reader.set_message_limit(bytes);
+    }
+
+    /// Sends commands as AMF3 (type 17) from now on.
+    pub(crate) const fn use_amf3_commands(&mut self) {
+        self.amf3 = true;
+    }
+
+    /// Goes on with the handshake. True when it is done; what follows it stays in `input`.
+    pub(crate) fn shake(&mut self, input: &mut BytesMut, time: u32) -> Result<bool, Malformed> {
+        let done = match &mut self.handshake {
+            Handshake::Client(client) => client.handle_input(input, time)?,
+            Handshake::Server(server) => server.handle_input(input, time)?,
+            Handshake::Done => true,
+        };
+        self.flush_handshake();
+        if done {
+            self.handshake = Handshake::Done;
+        }
+        Ok(done)
+    }
+
+    fn flush_handshake(&mut self) {
+        loop {
+            let packet = match &mut self.handshake {
+                Handshake::Client(client) => client.poll_transmit(),
+                Handshake::Server(server) => server.poll_transmit(),
+                Handshake::Done => None,
+            };
+            let Some(packet) = packet else { return };
+            self.queue.push(packet);
+        }
+    }
+
+    /// The next message that is not the link's own business, or `None` when more bytes are needed.
+    pub(crate) fn receive(&mut self, input: &mut BytesMut) -> Result<Option<Received>, Malformed> {
+        loop {
+            let message = match self.parts.pop_front() {
+                Some(part) => part,
+                None => {
+                    let before = input.remaining();
+                    let message = self.reader.read(input)?;
+                    if let Some(due) = self.flow.received(before.saturating_sub(input.remaining())) {
+                        self.send_control(&due);
+                    }
+                    match message {
+                        Some(message) => message,
+                        None => return Ok(None),
+                    }
+                }
+            };
+            if message.type_id == type_id::AGGREGATE {
+                self.parts.extend(message::split_aggregate(&message));
+                continue;
+            }
+            match message.type_id {
+                type_id::AUDIO => self.messages_in.audio += 1,
+                type_id::VIDEO => self.messages_in.video += 1,
+                type_id::DATA_AMF0 | type_id::DATA_AMF3 => self.messages_in.data += 1,
+                _ => {}
+            }
+            let (timestamp, stream_id) = (message.timestamp, message.stream_id);
+            match message::decode(message)? {
+                Incoming::Control(control) => self.handle_control(&control)?,
+                Incoming::UserControl(UserControl::PingRequest(time)) => {
+                    if self.queue.remaining() <= MAX_REPLY_BACKLOG {
+                        self.send_user_control(&UserControl::PingResponse(time));
+                    }
+                }
+                incoming => return Ok(Some(Received { timestamp, stream_id, incoming })),
+            }
+        }
+    }
+
+    fn handle_control(&mut self, control: &Control) -> Result<(), Malformed> {
+        match *control {
+            Control::SetChunkSize(size) => {
+                // RTMP 1.0 section 5.4.1: the top bit is zero. Mona announces 2^31 - 1.
+                if size == 0 || size > i32::MAX.cast_unsigned() {
+                    return Err(Malformed::Invalid { field: "the chunk size", value: size.into() });
+                }
+                self.reader.set_chunk_size(size);
+            }
+            Control::Abort(chunk_stream) => self.reader.abort(chunk_stream),
+            Control::Acknowledgement(sequence) => self.flow.acknowledged_by_peer(sequence),
+            Control::WindowAckSize(size) => self.flow.set_peer_window(size),
+            Control::SetPeerBandwidth { window, limit } => {
+                if let Some(answer) = self.flow.set_peer_bandwidth(window, limit) {
+                    self.send_control(&answer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Announces `size` and writes with it from then on.
+    pub(crate) fn set_chunk_size(&mut self, size: u32) {
+        self.send_control(&Control::SetChunkSize(size));
+        self.writer.set_chunk_size(size);
+    }
+
+    /// Announces a window acknowledgement size unless it was announced already.
+    pub(crate) fn announce_window(&mut self, size: u32) {
+        if let Some(control) = self.flow.announce_window(size) {
+            self.send_control(&control);
+        }
+    }
+
+    pub(crate) fn send_control(&mut self, control: &Control) {
+        let (type_id, payload) = control.encode();
+        self.send_small(CONTROL, type_id, 0, payload);
+    }
+
+    pub(crate) fn send_user_control(&mut self, event: &UserControl) {
+        self.send_small(CONTROL, type_id::USER_CONTROL, 0, event.encode());
+    }
+
+    pub(crate) fn send_command(
+        &mut self,
+        chunk_stream: u32,
+        stream_id: u32,
+        command: &Command,
+    ) -> Result<(), Malformed> {
+        let (type_id, payload) = if self.amf3 { command.encode_amf3() } else { command.encode() };
+        self.send(chunk::Outgoing {
+            chunk_stream,
+            timestamp: Timestamp::ZERO,
+            type_id,
+            stream_id,
+            head: Bytes::new(),
+            body: payload,
+        })
+    }
+
+    fn send_small(&mut self, chunk_stream: u32, type_id: u8, stream_id: u32, body: Bytes) {
+        let sent = self.send(chunk::Outgoing {
+            chunk_stream,
+            timestamp: Timestamp::ZERO,
+            type_id,
+            stream_id,
+            head: Bytes::new(),
+            body,
+        });
+        debug_assert!(sent.is_ok(), "a control message is far below the longest message");
+    }
+
+    /// Queues one message. Refused only when it is longer than a message can be.
+    pub(crate) fn send(&mut self, message: chunk::Outgoing) -> Result<(), Malformed> {
+        match message.type_id {
+            type_id::AUDIO => self.messages_out.audio += 1,
+            type_id::VIDEO => self.messages_out.video += 1,
+            type_id::DATA_AMF0 | type_id::DATA_AMF3 => self.messages_out.data += 1,
+            _ => {}
+        }
+        self.writer.write(message, &mut self.queue)
+    }
+}

@@ -1,0 +1,201 @@
+//! What a session is told before it starts. Defaults are those of the elements' properties.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::amf::{Text, Value};
+use crate::handshake::Style;
+
+/// Chunk size that a session announces: FFmpeg's, OBS's and nginx-rtmp's; larger ones delay audio behind video.
+pub const DEFAULT_CHUNK_SIZE: u32 = 4096;
+
+/// Window that a server announces, and the bandwidth it grants, in bytes: the usual figure of the field.
+pub const DEFAULT_WINDOW: u32 = 2_500_000;
+
+/// How long each phase of a session may take. A second or two is common, five is what rtmp2 grants.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The role of a client session, RTMP 1.0 section 7.2.2.
+#[derive(Clone, Debug)]
+pub enum Intent {
+    /// Send a stream to the server.
+    Publish {
+        /// What the server does with the stream.
+        kind: PublishKind,
+    },
+    /// Receive a stream from the server.
+    Play {
+        /// Where to start.
+        start: PlayStart,
+        /// Client buffer that SetBufferLength announces, in milliseconds.
+        buffer_length: u32,
+    },
+}
+
+/// Publishing type, RTMP 1.0 section 7.2.2.6.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum PublishKind {
+    /// Relay without recording.
+    #[default]
+    Live,
+    /// Record to a new file.
+    Record,
+    /// Record at the end of an existing file.
+    Append,
+}
+
+impl PublishKind {
+    /// The string on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Record => "record",
+            Self::Append => "append",
+        }
+    }
+}
+
+/// The start argument of play, RTMP 1.0 section 7.2.2.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum PlayStart {
+    /// A live stream, else a recorded one, else wait: -2.
+    #[default]
+    Any,
+    /// Only a live stream: -1.
+    Live,
+    /// Only a recorded stream, from so many seconds on.
+    Recorded(f64),
+}
+
+impl PlayStart {
+    /// The number on the wire.
+    #[must_use]
+    pub const fn as_number(self) -> f64 {
+        match self {
+            Self::Any => -2.0,
+            Self::Live => -1.0,
+            Self::Recorded(seconds) => seconds,
+        }
+    }
+}
+
+/// The commands that end a stream before the connection is closed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StopCommands {
+    /// FCUnpublish with the stream name (publishing only).
+    pub fc_unpublish: bool,
+    /// closeStream on the message stream.
+    pub close_stream: bool,
+    /// deleteStream with the message stream id.
+    pub delete_stream: bool,
+}
+
+impl Default for StopCommands {
+    fn default() -> Self {
+        Self { fc_unpublish: true, close_stream: false, delete_stream: true }
+    }
+}
+
+/// Configuration of a client session. Holds secrets: `Debug` shows none of them.
+#[derive(Clone)]
+pub struct ClientConfig {
+    /// Publish or play.
+    pub intent: Intent,
+    /// Application name, sent as `app`.
+    pub application: Text,
+    /// Stream name, sent verbatim. Secret: it often is the stream key.
+    pub stream: Text,
+    /// `tcUrl`. Some servers refuse a connect without it, so it is always sent.
+    pub tc_url: Text,
+    /// `flashVer`; left out when `None`. Some servers require one, others refuse some.
+    pub flash_version: Option<Text>,
+    /// `swfUrl`, left out when `None`.
+    pub swf_url: Option<Text>,
+    /// `pageUrl`, left out when `None`.
+    pub page_url: Option<Text>,
+    /// Values appended after the command object of connect.
+    pub connect_arguments: Vec<Value>,
+    /// Whether to ask for AMF3 (`objectEncoding` 3). AMF0 serves every known server.
+    pub amf3: bool,
+    /// Form of C1.
+    pub handshake: Style,
+    /// Chunk size that this side writes with, in bytes.
+    pub chunk_size: u32,
+    /// Whether FCSubscribe precedes play; some content delivery networks ask for it.
+    pub subscribe: Option<Text>,
+    /// How the stream is ended.
+    pub stop_commands: StopCommands,
+    /// How long the handshake, connect, createStream, and publish or play may take each; `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// How long a player may go without a byte from the server before the stream counts as ended;
+    /// `None` is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Seed of all random bytes of the session.
+    pub entropy: [u8; 32],
+}
+
+impl ClientConfig {
+    /// A configuration with every default.
+    #[must_use]
+    pub fn new(intent: Intent, application: Text, tc_url: Text, stream: Text, entropy: [u8; 32]) -> Self {
+        Self {
+            intent,
+            application,
+            stream,
+            tc_url,
+            flash_version: None,
+            swf_url: None,
+            page_url: None,
+            connect_arguments: Vec::new(),
+            amf3: false,
+            handshake: Style::Digest,
+            chunk_size: DEFAULT_CHUNK_SIZE,
+            subscribe: None,
+            stop_commands: StopCommands::default(),
+            timeout: Some(DEFAULT_TIMEOUT),
+            idle_timeout: None,
+            entropy,
+        }
+    }
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig")
+            .field("intent", &self.intent)
+            .field("chunk_size", &self.chunk_size)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Configuration of a server session.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Chunk size that this side writes with, in bytes.
+    pub chunk_size: u32,
+    /// Window acknowledgement size and peer bandwidth, in bytes.
+    pub window: u32,
+    /// How long a client may take from the first byte to a publish or play command, and from one to the
+    /// application's answer.
+    pub timeout: Option<Duration>,
+    /// After how long without a byte a client is pinged; it is dropped after the same time again.
+    pub ping_interval: Option<Duration>,
+    /// Seed of all random bytes of the session.
+    pub entropy: [u8; 32],
+}
+
+impl ServerConfig {
+    /// A configuration with every default.
+    #[must_use]
+    pub const fn new(entropy: [u8; 32]) -> Self {
+        Self {
+            chunk_size: DEFAULT_CHUNK_SIZE,
+            window: DEFAULT_WINDOW,
+            timeout: Some(Duration::from_secs(10)),
+            ping_interval: Some(Duration::from_secs(30)),
+            entropy,
+        }
+    }
+}

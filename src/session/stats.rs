@@ -1,0 +1,55 @@
+//! Figures of a session, in the terms of rtmp2's `stats` where it has one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Phase;
+use crate::link::Counters;
+
+/// Messages since the session started, by kind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MessageCounts {
+    /// Type 8.
+    pub audio: u64,
+    /// Type 9.
+    pub video: u64,
+    /// Types 18 and 15.
+    pub data: u64,
+}
+
+impl From<Counters> for MessageCounts {
+    fn from(counters: Counters) -> Self {
+        Self { audio: counters.audio, video: counters.video, data: counters.data }
+    }
+}
+
+/// A snapshot of a session's figures. Sizes and windows are bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stats {
+    /// What the session is doing.
+    pub phase: Phase,
+    /// Chunk size that the peer writes with.
+    pub in_chunk_size: u32,
+    /// Chunk size that we write with.
+    pub out_chunk_size: u32,
+    /// Window acknowledgement size that the peer announced; 0 before.
+    pub in_window_ack_size: u32,
+    /// Window acknowledgement size that we announced; 0 before.
+    pub out_window_ack_size: u32,
+    /// Bytes received that we acknowledged.
+    pub in_bytes_acked: u64,
+    /// Bytes sent that the peer acknowledged, by its own count.
+    pub out_bytes_acked: u64,
+    /// Messages received.
+    pub messages_in: MessageCounts,
+    /// Messages queued for sending.
+    pub messages_out: MessageCounts,
+    /// Bytes that wait to be written.
+    pub queued_bytes: usize,
+    /// Time from C0 and C1 to the first bytes back (client only).
+    pub round_trip: Option<Duration>,
+    /// Server: the client's `flashVer`. Client: the server's `fmsVer`.
+    pub peer_version: Option<Arc<str>>,
+    /// Code of the last status of the peer.
+    pub last_status: Option<Arc<str>>,
+}

@@ -1,0 +1,365 @@
+//! A connection as an element holds it: being made on a short-lived thread, then driven by whoever calls.
+//!
+//! ```text
+//!   open() -> Connecting --(session ready)--> Up --(error, peer gone)--> Down(error)
+//!                 |                            |
+//!                 +---------- close() ---------+--> Down(Closed)
+//! ```
+//!
+//! The state's lock is held across I/O; [`Connection::stats`] and setting the [`Wake`] do not need it.
+
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::driver::{Driver, Stopped};
+use super::error::{Error, Phase};
+use super::keepalive;
+use super::race::{ConnectError, connect};
+use super::resolve::{ResolveError, resolve};
+use super::tcp::TcpOptions;
+use super::wake::Wake;
+use crate::session::{self, ClientConfig, Event, Media, Session};
+
+/// How long the peer's end of the connection is awaited after ours.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Where to connect, and how.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Host name or IP address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Socket options.
+    pub tcp: TcpOptions,
+}
+
+/// Figures of a connection. The session's are absent until there is one.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// `connecting`, `connected` or `closed`.
+    pub state: &'static str,
+    /// Bytes received, handshake included.
+    pub bytes_in: u64,
+    /// Bytes sent, handshake included.
+    pub bytes_out: u64,
+    /// From the start of the name look-up until media could flow.
+    pub connect_time: Option<Duration>,
+    /// Round trip time of the handshake's first bytes.
+    pub round_trip: Option<Duration>,
+    /// The session's own figures.
+    pub session: Option<session::Stats>,
+}
+
+/// Called without any lock held, from the keepalive thread, when it finds that the connection was lost.
+pub type LostHook = Box<dyn Fn(&Error) + Send + Sync>;
+
+/// See the module.
+pub struct Connection {
+    state: Mutex<State>,
+    stats: Mutex<Stats>,
+    peak_kbps: AtomicU32,
+    on_lost: Option<LostHook>,
+}
+
+enum State {
+    Connecting(Connecting),
+    Up(Box<Driver>),
+    Down(Error),
+}
+
+/// A connection being made on its own thread.
+struct Connecting {
+    thread: JoinHandle<Result<Driver, Error>>,
+    cancel: Arc<Wake>,
+    done: Arc<Wake>,
+    started: Instant,
+}
+
+impl Connection {
+    /// Begins to connect and returns at once. `on_lost` is told when the connection is lost while nobody
+    /// drives it.
+    ///
+    /// # Errors
+    ///
+    /// Only if the operating system has no more threads or descriptors.
+    pub fn open(
+        target: Target,
+        config: Arc<ClientConfig>,
+        on_lost: Option<LostHook>,
+    ) -> io::Result<Arc<Self>> {
+        let cancel = Arc::new(Wake::new()?);
+        let done = Arc::new(Wake::new()?);
+        let thread = thread::Builder::new().name("rtmp-connect".into()).spawn({
+            let (cancel, done) = (Arc::clone(&cancel), Arc::clone(&done));
+            move || {
+                // Set when the thread unwinds as well, so that nobody waits for a result that never comes.
+                let _done = WakeOnDrop(done);
+                establish(&target, config, &cancel)
+            }
+        })?;
+        let connecting = Connecting { thread, cancel, done, started: Instant::now() };
+        let connection = Arc::new(Self {
+            state: Mutex::new(State::Connecting(connecting)),
+            stats: Mutex::new(Stats { state: "connecting", ..Stats::default() }),
+            peak_kbps: AtomicU32::new(0),
+            on_lost,
+        });
+        keepalive::register(&connection)?;
+        Ok(connection)
+    }
+
+    /// Caps what is sent, in kbit/s; 0 lifts the cap. Takes effect with the next write.
+    pub fn set_peak_rate(&self, kbps: u32) {
+        self.peak_kbps.store(kbps, Ordering::Relaxed);
+    }
+
+    /// Waits until the session is ready for media.
+    pub fn wait_ready(&self, wake: &Wake) -> Result<(), Stopped> {
+        loop {
+            let done = {
+                let mut state = self.lock();
+                self.collect(&mut state);
+                match &*state {
+                    State::Connecting(connecting) => Arc::clone(&connecting.done),
+                    State::Up(_) => return Ok(()),
+                    State::Down(error) => return Err(Stopped::Failed(error.clone())),
+                }
+            };
+            // Not under the lock: the keepalive thread collects a finished connection as well.
+            let woken = wake.wait(&mut [wake.entry(), done.entry()], None).map_err(|source| {
+                Stopped::Failed(Error::Io { phase: session::Phase::Handshake, source: Arc::new(source) })
+            })?;
+            if woken {
+                return Err(Stopped::Interrupted);
+            }
+        }
+    }
+
+    /// Queues `media` and writes until all that is queued is in the kernel. After [`Stopped::Interrupted`] the
+    /// rest goes out with the next call; an empty `media` only goes on.
+    pub fn send(&self, media: impl IntoIterator<Item = Media>, wake: &Wake) -> Result<(), Stopped> {
+        self.drive(|driver| {
+            let now = Instant::now();
+            for media in media {
+                driver.send(now, media)?;
+            }
+            driver.flush(wake, None)
+        })
+    }
+
+    /// Waits for the next event, until `deadline` if there is one.
+    pub fn next_event(&self, wake: &Wake, deadline: Option<Instant>) -> Result<Event, Stopped> {
+        self.drive(|driver| match driver.poll_event() {
+            Some(event) => Ok(event),
+            None => {
+                // Once per wait, not per event: the thread is about to sleep, so this costs no throughput.
+                self.publish_stats(driver);
+                driver.next_event(wake, deadline)
+            }
+        })
+    }
+
+    /// The next event that is already here.
+    pub fn poll_event(&self) -> Option<Event> {
+        match &mut *self.lock() {
+            State::Up(driver) => driver.poll_event(),
+            State::Connecting(_) | State::Down(_) => None,
+        }
+    }
+
+    /// Ends the connection in good order within `timeout`: the stop commands and all that is queued are
+    /// written, our side is shut down, and the peer's end is awaited for a moment. Then, or when that failed,
+    /// the socket is closed.
+    pub fn close(&self, wake: &Wake, timeout: Duration) -> Result<(), Stopped> {
+        let mut state = self.lock();
+        let closed = match std::mem::replace(&mut *state, State::Down(Error::Closed)) {
+            State::Connecting(connecting) => {
+                connecting.cancel.wake();
+                // It returns at once: nothing it does is not cancellable.
+                drop(connecting.thread.join());
+                Ok(())
+            }
+            State::Up(mut driver) => {
+                let closed = driver.close(wake, Instant::now() + timeout, LINGER.min(timeout));
+                self.publish_stats(&driver);
+                closed
+            }
+            State::Down(error) => {
+                *state = State::Down(error.clone());
+                match error {
+                    Error::Closed => Ok(()),
+                    error => Err(Stopped::Failed(error)),
+                }
+            }
+        };
+        drop(state);
+        self.lock_stats().state = "closed";
+        keepalive::deregister(self);
+        closed
+    }
+
+    /// The latest figures. Never waits for the network.
+    pub fn stats(&self) -> Stats {
+        if let Ok(state) = self.state.try_lock()
+            && let State::Up(driver) = &*state
+        {
+            self.publish_stats(driver);
+        }
+        self.lock_stats().clone()
+    }
+
+    /// Does what is due without waiting; called by the keepalive thread. Leaves alone what somebody drives.
+    pub(super) fn service(&self, now: Instant) {
+        let lost = {
+            let mut state = match self.state.try_lock() {
+                Ok(state) => state,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let was_down = matches!(*state, State::Down(_));
+            self.collect(&mut state);
+            match &mut *state {
+                State::Up(driver) => {
+                    let before = driver.failure().is_some();
+                    driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), now);
+                    driver.service(now);
+                    self.publish_stats(driver);
+                    driver.failure().filter(|_| !before).cloned()
+                }
+                State::Down(error) if !was_down => Some(error.clone()),
+                State::Connecting(_) | State::Down(_) => None,
+            }
+        };
+        if let (Some(error), Some(hook)) = (lost, &self.on_lost) {
+            hook(&error);
+        }
+    }
+
+    fn drive<T>(&self, action: impl FnOnce(&mut Driver) -> Result<T, Stopped>) -> Result<T, Stopped> {
+        let mut state = self.lock();
+        self.collect(&mut state);
+        let result = match &mut *state {
+            State::Connecting(_) => return Err(Stopped::Failed(Error::Closed)),
+            State::Down(error) => return Err(Stopped::Failed(error.clone())),
+            State::Up(driver) => {
+                driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), Instant::now());
+                action(driver)
+            }
+        };
+        if let Err(Stopped::Failed(error)) = &result {
+            if let State::Up(driver) = &*state {
+                self.publish_stats(driver);
+            }
+            self.lock_stats().state = "closed";
+            *state = State::Down(error.clone());
+        }
+        result
+    }
+
+    /// Takes over from a connecting thread that has finished.
+    fn collect(&self, state: &mut MutexGuard<'_, State>) {
+        if !matches!(&**state, State::Connecting(connecting) if connecting.done.is_awake()) {
+            return;
+        }
+        let State::Connecting(connecting) = std::mem::replace(&mut **state, State::Down(Error::Closed)) else {
+            return;
+        };
+        let result = connecting.thread.join().unwrap_or(Err(Error::Closed));
+        let mut stats = self.lock_stats();
+        **state = match result {
+            Ok(driver) => {
+                stats.state = "connected";
+                stats.connect_time = Some(connecting.started.elapsed());
+                State::Up(Box::new(driver))
+            }
+            Err(error) => {
+                stats.state = "closed";
+                State::Down(error)
+            }
+        };
+    }
+
+    fn publish_stats(&self, driver: &Driver) {
+        let session = driver.session().stats();
+        let totals = driver.totals();
+        let mut stats = self.lock_stats();
+        stats.bytes_in = totals.received;
+        stats.bytes_out = totals.sent;
+        stats.round_trip = session.round_trip;
+        stats.session = Some(session);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while driving leaves a driver that is as usable as any other: its queue is consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_stats(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("state", &self.lock_stats().state).finish_non_exhaustive()
+    }
+}
+
+struct WakeOnDrop(Arc<Wake>);
+
+impl Drop for WakeOnDrop {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
+/// Everything from the name to a session that is ready for media.
+fn establish(target: &Target, config: Arc<ClientConfig>, cancel: &Wake) -> Result<Driver, Error> {
+    let timeout = config.timeout;
+    let addresses = resolve(&target.host, target.port, cancel, deadline(timeout)).map_err(|error| {
+        match error {
+            ResolveError::Cancelled => Error::Closed,
+            ResolveError::TimedOut => Error::TimedOut(Phase::Resolve),
+            error => Error::Resolve {
+                host: target.host.as_str().into(),
+                source: Arc::new(io::Error::other(error)),
+            },
+        }
+    })?;
+    let socket = connect(&addresses, &target.tcp, cancel, deadline(timeout)).map_err(|error| match error {
+        ConnectError::Cancelled => Error::Closed,
+        ConnectError::TimedOut(_) => Error::TimedOut(Phase::Connect),
+        error => Error::Connect {
+            authority: format!("{}:{}", target.host, target.port).into(),
+            source: Arc::new(io::Error::other(error)),
+        },
+    })?;
+    let now = Instant::now();
+    let mut driver = Driver::new(socket, Session::client(config, now), timeout, now);
+    loop {
+        match driver.next_event(cancel, None) {
+            Ok(Event::Ready) => return Ok(driver),
+            Ok(Event::Closed(Err(status))) => {
+                let phase = driver.session().phase();
+                return Err(session::Error::Rejected { phase, status: Box::new(status) }.into());
+            }
+            Ok(Event::Closed(Ok(()))) => {
+                return Err(session::Error::Disconnected(driver.session().phase()).into());
+            }
+            Ok(_) => {}
+            Err(Stopped::Interrupted | Stopped::Elapsed) => return Err(Error::Closed),
+            Err(Stopped::Failed(error)) => return Err(error),
+        }
+    }
+}
+
+/// Far enough to mean never, near enough to be representable.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+fn deadline(timeout: Option<Duration>) -> Instant {
+    Instant::now() + timeout.unwrap_or(FOREVER)
+}

@@ -1,0 +1,424 @@
+//! The driver: one socket and one session, and the loop that moves bytes between them.
+//!
+//! Whoever holds the driver drives it, on the thread it is on: the read or write is tried first, and only
+//! when the kernel would block does the thread wait, for the socket and for a [`Wake`] together. Nothing is
+//! lost by an interruption: what was not written stays in the session's queue.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, BytesMut};
+
+use super::error::{Error, Phase};
+use super::pace::Pacer;
+use super::tcp::{Interest, Socket, poll};
+use super::wake::Wake;
+use crate::session::{self, Event, Input, Media, Session};
+
+/// Bytes read from the socket at a time. Large enough that 20 kB frames mostly come whole.
+const READ_SIZE: usize = 128 << 10;
+
+/// Slices handed to one gathering write; Linux takes at most 1024.
+const MAX_SLICES: usize = 64;
+
+/// How often a sender that is never blocked looks for pings, acknowledgements and status messages.
+const READ_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Bytes that are read ahead while nobody takes it, so that pings behind it are answered. Beyond that the
+/// peer is held back by TCP.
+const MAX_BACKLOG: usize = 8 << 20;
+
+/// Why a call came back without its result.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The [`Wake`] was set. Calling again goes on where this call stopped.
+    Interrupted,
+    /// The deadline of the call passed; the connection is as good as before.
+    Elapsed,
+    /// The connection is lost.
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Bytes that crossed the socket, handshake included.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct ByteTotals {
+    pub(super) received: u64,
+    pub(super) sent: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Driver {
+    socket: Socket,
+    session: Session,
+    input: BytesMut,
+    pacer: Pacer,
+    peak_kbps: u32,
+    /// Events that were read ahead of their taker, and what they weigh.
+    backlog: VecDeque<Event>,
+    backlog_bytes: usize,
+    /// An error that is due when the backlog has been taken.
+    failure: Option<Error>,
+    totals: ByteTotals,
+    last_read: Instant,
+    /// Since when bytes have been waiting without one of them going out.
+    blocked_since: Option<Instant>,
+    write_timeout: Option<Duration>,
+}
+
+impl Driver {
+    /// Drives `session` over `socket`. A peer that takes no byte for `write_timeout` is given up.
+    #[must_use]
+    pub fn new(socket: Socket, session: Session, write_timeout: Option<Duration>, now: Instant) -> Self {
+        Self {
+            socket,
+            session,
+            input: BytesMut::new(),
+            pacer: Pacer::new(0, now),
+            peak_kbps: 0,
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+            failure: None,
+            totals: ByteTotals::default(),
+            last_read: now,
+            blocked_since: None,
+            write_timeout,
+        }
+    }
+
+    /// The session, for what has no bearing on the socket.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The session, to answer requests or end streams. What it queues goes out with the next flush.
+    pub const fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// The socket, to be watched by somebody's own loop.
+    pub const fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub(super) const fn totals(&self) -> ByteTotals {
+        self.totals
+    }
+
+    /// Caps what is sent, in kbit/s; 0 lifts the cap.
+    pub(super) fn set_peak_rate(&mut self, kbps: u32, now: Instant) {
+        if kbps != self.peak_kbps {
+            self.peak_kbps = kbps;
+            self.pacer.set_peak_kbps(kbps, now);
+        }
+    }
+
+    /// Queues a media message for the next flush.
+    pub fn send(&mut self, now: Instant, media: Media) -> Result<(), Error> {
+        Ok(self.session.send(now, media)?)
+    }
+
+    /// Writes what is queued until all of it is in the kernel, reading what comes meanwhile.
+    pub fn flush(&mut self, wake: &Wake, deadline: Option<Instant>) -> Result<(), Stopped> {
+        loop {
+            let now = Instant::now();
+            self.fail_early()?;
+            self.session.handle_timeout(now).map_err(Error::from)?;
+            self.write(now)?;
+            if self.session.poll_transmit(now).is_none() {
+                if now.saturating_duration_since(self.last_read) >= READ_INTERVAL {
+                    self.read_ahead(now);
+                }
+                // What was read may have to be answered; an empty queue ends it.
+                if self.session.poll_transmit(now).is_none() {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.wait(now, wake, deadline, Wish::Write)?;
+        }
+    }
+
+    /// Waits for the next event.
+    pub fn next_event(&mut self, wake: &Wake, deadline: Option<Instant>) -> Result<Event, Stopped> {
+        loop {
+            if let Some(event) = self.poll_event() {
+                return Ok(event);
+            }
+            self.fail_early()?;
+            let now = Instant::now();
+            self.session.handle_timeout(now).map_err(Error::from)?;
+            // A full read is likely to be followed by another one; an empty one costs a system call that
+            // `wait` would find out about as well.
+            match self.read(now) {
+                Ok(Progress::Made) => {
+                    self.write(now)?;
+                    continue;
+                }
+                Ok(Progress::Blocked) => {}
+                Err(error) => {
+                    self.failure = Some(error);
+                    continue;
+                }
+            }
+            self.write(now)?;
+            if let Some(event) = self.poll_event() {
+                return Ok(event);
+            }
+            self.wait(now, wake, deadline, Wish::Read)?;
+        }
+    }
+
+    /// The next event that is already here.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let Some(event) = self.backlog.pop_front() else {
+            return self.session.poll_event();
+        };
+        self.backlog_bytes = self.backlog_bytes.saturating_sub(cost(&event));
+        Some(event)
+    }
+
+    /// Does what can be done without waiting: for connections that nobody drives just now, and for loops that
+    /// watch many sockets. Errors are kept for whoever takes the events.
+    pub fn service(&mut self, now: Instant) {
+        if self.failure.is_some() {
+            return;
+        }
+        if let Err(error) = self.session.handle_timeout(now) {
+            self.failure = Some(error.into());
+            return;
+        }
+        self.read_ahead(now);
+        if let Err(error) = self.write(now) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// The error that ended the connection, once every event before it was taken.
+    pub fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref().filter(|_| self.backlog.is_empty())
+    }
+
+    /// Ends the stream and the connection in good order: stop commands, everything written, our side shut
+    /// down, and the peer's end awaited for as long as `linger`. Any of it stops at `deadline`.
+    pub fn close(&mut self, wake: &Wake, deadline: Instant, linger: Duration) -> Result<(), Stopped> {
+        let now = Instant::now();
+        self.session.close(now);
+        self.flush(wake, Some(deadline))?;
+        self.socket
+            .shutdown_write()
+            .map_err(|source| self.io_error(source))?;
+        let deadline = deadline.min(Instant::now() + linger);
+        loop {
+            match self.read(Instant::now()) {
+                // Closing a socket with unread bytes would reset the connection, and the reset can overtake
+                // our last bytes: what still comes is read and dropped.
+                Ok(Progress::Made) => while self.poll_event().is_some() {},
+                Ok(Progress::Blocked) => match self.wait(Instant::now(), wake, Some(deadline), Wish::Read) {
+                    Ok(()) => {}
+                    // The peer keeps its side open, which is its right.
+                    Err(Stopped::Elapsed) => return Ok(()),
+                    Err(stopped) => return Err(stopped),
+                },
+                // The end that was awaited, however the peer brings it about.
+                Err(_) => return Ok(()),
+            }
+            if self.closed_by_peer() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn closed_by_peer(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    fn fail_early(&self) -> Result<(), Stopped> {
+        match &self.failure {
+            Some(error) => Err(Stopped::Failed(error.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn io_error(&self, source: io::Error) -> Error {
+        Error::Io { phase: self.session.phase(), source: Arc::new(source) }
+    }
+
+    /// Reads without a taker: events go to the backlog, as far as it reaches.
+    fn read_ahead(&mut self, now: Instant) {
+        while self.backlog_bytes < MAX_BACKLOG {
+            match self.read(now) {
+                Ok(Progress::Made) => self.store_events(),
+                Ok(Progress::Blocked) => return,
+                Err(error) => {
+                    self.store_events();
+                    self.failure = Some(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn store_events(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            self.backlog_bytes = self.backlog_bytes.saturating_add(cost(&event));
+            self.backlog.push_back(event);
+        }
+    }
+
+    /// One read and what the session makes of it.
+    fn read(&mut self, now: Instant) -> Result<Progress, Error> {
+        self.last_read = now;
+        match self.socket.read(&mut self.input, READ_SIZE) {
+            Ok(0) => {
+                self.session.handle_input(now, Input::Eof)?;
+                // A session that had ended is content with the end of the bytes; nothing more will come.
+                Err(Error::Closed)
+            }
+            Ok(count) => {
+                self.totals.received = self.totals.received.saturating_add(count as u64);
+                self.session.handle_input(now, Input::Stream(&mut self.input))?;
+                Ok(Progress::Made)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Progress::Blocked),
+            Err(error) => Err(self.io_error(error)),
+        }
+    }
+
+    /// Hands the rest of the input to the session again, after an answer that it waited for.
+    pub fn resume(&mut self, now: Instant) {
+        if let Err(error) = self.session.handle_input(now, Input::Stream(&mut self.input)) {
+            self.failure.get_or_insert(error.into());
+        }
+    }
+
+    /// Writes until the queue is empty, the kernel would block or the peak rate is reached.
+    fn write(&mut self, now: Instant) -> Result<(), Error> {
+        loop {
+            let allowance = self.pacer.allowance(now);
+            let Some(queue) = self.session.poll_transmit(now) else {
+                self.blocked_since = None;
+                return Ok(());
+            };
+            if allowance == 0 {
+                // Held back by our own rate, not by the peer.
+                self.blocked_since = None;
+                return Ok(());
+            }
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let filled = queue.chunks_vectored(&mut slices);
+            let slices = limit(slices.get_mut(..filled).unwrap_or_default(), allowance);
+            match self.socket.write_vectored(slices) {
+                Ok(count) => {
+                    queue.advance(count);
+                    self.pacer.spent(count);
+                    self.totals.sent = self.totals.sent.saturating_add(count as u64);
+                    self.blocked_since = None;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let since = *self.blocked_since.get_or_insert(now);
+                    let stalled = now.saturating_duration_since(since);
+                    if self.write_timeout.is_some_and(|timeout| stalled >= timeout) {
+                        return Err(Error::TimedOut(Phase::Write));
+                    }
+                    return Ok(());
+                }
+                Err(error) => return Err(self.write_error(now, error)),
+            }
+        }
+    }
+
+    /// A peer that refuses often says why before it closes: its words are in the receive buffer when the write
+    /// fails.
+    fn write_error(&mut self, now: Instant, error: io::Error) -> Error {
+        loop {
+            match self.read(now) {
+                Ok(Progress::Made) => {}
+                Err(said @ Error::Session(session::Error::Rejected { .. })) => return said,
+                Ok(Progress::Blocked) | Err(_) => return self.io_error(error),
+            }
+        }
+    }
+
+    /// Waits until the socket can do what is wished, something is due, or the wait is over.
+    fn wait(
+        &mut self,
+        now: Instant,
+        wake: &Wake,
+        deadline: Option<Instant>,
+        wish: Wish,
+    ) -> Result<(), Stopped> {
+        let queued = self.session.poll_transmit(now).is_some();
+        let paced = queued && self.pacer.allowance(now) == 0;
+        let stalled = match (self.blocked_since, self.write_timeout) {
+            (Some(since), Some(timeout)) => since.checked_add(timeout),
+            _ => None,
+        };
+        let pause = if paced { self.pacer.next(now) } else { None };
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            return Err(Stopped::Elapsed);
+        }
+        let until = [deadline, self.session.poll_timeout(), stalled, pause]
+            .into_iter()
+            .flatten()
+            .min();
+        let interest = Interest {
+            readable: self.backlog_bytes < MAX_BACKLOG,
+            writable: queued && !paced,
+        };
+        let timeout = until.map(|until| until.saturating_duration_since(now));
+        let ready = poll(Some((&self.socket, interest)), wake, timeout).map_err(|e| self.io_error(e))?;
+        if ready.woken {
+            return Err(Stopped::Interrupted);
+        }
+        if ready.readable && matches!(wish, Wish::Write) {
+            self.read_ahead(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+/// What a waiting thread is after.
+#[derive(Clone, Copy)]
+enum Wish {
+    Read,
+    Write,
+}
+
+/// What an event weighs in the backlog, in bytes: its payload, and itself so that none is free.
+fn cost(event: &Event) -> usize {
+    let payload = match event {
+        Event::Media(media) => media.len(),
+        _ => 0,
+    };
+    payload.saturating_add(size_of::<Event>())
+}
+
+enum Progress {
+    Made,
+    Blocked,
+}
+
+/// The front of `slices` that holds at most `bytes` bytes; at least one slice if there is one.
+fn limit<'a, 'b>(slices: &'b mut [IoSlice<'a>], bytes: usize) -> &'b [IoSlice<'a>] {
+    let mut left = bytes;
+    for index in 0..slices.len() {
+        let Some(slice) = slices.get(index) else { break };
+        let length = slice.len();
+        if length > left {
+            // Whole slices only, unless the first one is too long by itself: pacing need not be exact to the
+            // byte, and its burst is a few packets.
+            return slices.get(..index.max(1)).unwrap_or_default();
+        }
+        left -= length;
+    }
+    slices
+}
