@@ -545,7 +545,7 @@ mod tests {
 
     #[test]
     fn a_peer_known_to_repeat_extended_timestamps_is_believed() {
-        // rml_rtmp repeats a wrong value once time has moved on.
+        // Old versions of rml_rtmp write a field with a wrong value.
         let mut reader = Reader::new();
         reader.set_chunk_size(2);
         let first = read(

@@ -9,7 +9,7 @@ use super::{FORMAT_SELECTOR, Status, type_id};
 use crate::amf::{self, Text, Value};
 use crate::wire::Malformed;
 
-/// Bytes of the longest command that is read. Real ones stay below 2 KiB.
+/// Bytes of the longest command that is read. Servers answer connect, the longest exchange, in less than 1 KiB.
 const MAX_COMMAND: usize = 256 << 10;
 
 /// Command message, RTMP 1.0 section 7.1.1, types 20 and 17.

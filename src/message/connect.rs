@@ -5,7 +5,7 @@ use std::fmt;
 use crate::amf::{Object, Properties, Text, Value};
 
 /// The command object of connect and the arguments after it. What is `None` is left out; the others go in the
-/// order of the fields here, which is the one of Flash Player and FFmpeg.
+/// order of the fields here, which is FFmpeg's.
 ///
 /// `Debug` shows the client's version only: URLs hold passwords and tokens.
 #[derive(Clone, Default, PartialEq)]
@@ -23,7 +23,7 @@ pub struct ConnectParameters {
     pub tc_url: Text,
     /// `fpad`: whether a proxy is in use.
     pub fpad: Option<bool>,
-    /// `capabilities`: 15 in Flash Player. Not in the specification.
+    /// `capabilities`: players say 15. Not in the specification.
     pub capabilities: Option<f64>,
     /// `audioCodecs`: a sum of `SUPPORT_SND_` bits. AMS sends a player nothing else.
     pub audio_codecs: Option<f64>,

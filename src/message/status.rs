@@ -143,8 +143,8 @@ impl Status {
         let (word, mut code, mut description) = (text("level"), text("code"), text("description"));
         let mut level = Level::from_word(&word);
         if level.is_none() && word.starts_with("Net") {
-            // MonaServer 2.770 swaps the two in `_error`. node-media-server 2.7 has the code in place of the level
-            // and the description in place of the code.
+            // MonaServer 2.770 swaps the two in `_error`; node-media-server 2.7 puts the code of a pause here. What
+            // stands in the code's place is then the level, or words.
             let displaced = std::mem::replace(&mut code, word);
             level = Level::from_word(&displaced);
             if level.is_none() && description.is_empty() {
