@@ -62,7 +62,8 @@ pub(super) struct ChunkHeader {
     /// Chunk stream, 2 to 65599.
     pub(super) chunk_stream: u32,
     pub(super) message: MessageHeader,
-    /// The extended timestamp field, RTMP 1.0 section 5.3.1.3. Peers may send one for a value that needs none.
+    /// The extended timestamp field, RTMP 1.0 section 5.3.1.3. Peers may send one for a value that needs
+    /// none.
     pub(super) extended: Option<u32>,
 }
 

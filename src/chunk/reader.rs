@@ -19,8 +19,8 @@ const MAX_RESERVED: usize = 64 << 10;
 
 /// Puts messages together from the bytes of a connection.
 ///
-/// Chunk streams whose first message is of type 1 are taken as starting at time 0 on message stream 0: librtmp
-/// and rtmpsrv 2.4 send such (`a_chunk_stream_may_start_with_type_1`).
+/// Chunk streams whose first message is of type 1 are taken as starting at time 0 on message stream 0:
+/// librtmp and rtmpsrv 2.4 send such (`a_chunk_stream_may_start_with_type_1`).
 #[derive(Debug)]
 pub struct Reader {
     chunk_size: u32,
@@ -174,11 +174,11 @@ impl Reader {
         }
     }
 
-    /// Takes bytes off the front of `input` until a message is complete; `None` when `input` holds no more that
-    /// can be used. A message that lies in `input` in one chunk becomes a slice of it, without a copy.
+    /// Takes bytes off the front of `input` until a message is complete; `None` when `input` holds no more
+    /// that can be used. A message that lies in `input` in one chunk becomes a slice of it, without a copy.
     ///
-    /// Returns after every message so that Set Chunk Size and Abort apply to what follows them. After an error
-    /// the chunk boundaries are lost and the connection with them.
+    /// Returns after every message so that Set Chunk Size and Abort apply to what follows them. After an
+    /// error the chunk boundaries are lost and the connection with them.
     pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<Message>, Malformed> {
         loop {
             let open = match self.open.take() {

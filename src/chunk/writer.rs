@@ -9,8 +9,8 @@ use super::{ChunkStreams, DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE};
 use crate::timestamp::Timestamp;
 use crate::wire::Malformed;
 
-/// Deltas from here on need an extended timestamp, which SRS before 6.0.167 takes for an absolute one. A type 0
-/// header says the same to everybody.
+/// Deltas from here on need an extended timestamp, which SRS before 6.0.167 takes for an absolute one. A type
+/// 0 header says the same to everybody.
 const FIRST_EXTENDED_DELTA: u32 = 0xFF_FFFF;
 
 /// A message to be sent, RTMP 1.0 section 4. `Debug` shows no payload: that may hold a stream key.
@@ -134,8 +134,8 @@ impl Writer {
         self.chunk_size = bytes.clamp(1, MAX_CHUNK_SIZE);
     }
 
-    /// Writes all chunks of `message`, without copying its payload. A message of more than [`MAX_MESSAGE`] bytes
-    /// is refused and leaves `out` as it was.
+    /// Writes all chunks of `message`, without copying its payload. A message of more than [`MAX_MESSAGE`]
+    /// bytes is refused and leaves `out` as it was.
     pub fn write(&mut self, message: Outgoing, out: &mut impl Output) -> Result<(), Malformed> {
         let Outgoing {
             chunk_stream,

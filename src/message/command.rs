@@ -9,7 +9,7 @@ use super::{FORMAT_SELECTOR, Status, type_id};
 use crate::amf::{self, Text, Value};
 use crate::wire::Malformed;
 
-/// Bytes of the longest command that is read. Servers answer connect, the longest exchange, in less than 1 KiB.
+/// Bytes of the longest command that is read. The longest in the field, SRS's reply to connect, has 848.
 const MAX_COMMAND: usize = 256 << 10;
 
 /// Command message, RTMP 1.0 section 7.1.1, types 20 and 17.
@@ -142,8 +142,8 @@ impl Command {
         Self::new("onStatus", 0.0, Value::Null, vec![status.info.clone()])
     }
 
-    /// Reads the values of a command. A missing transaction id is 0 and a missing object null: FFmpeg's server
-    /// sends a bare `onFCPublish`.
+    /// Reads the values of a command. A missing transaction id is 0 and a missing object null: FFmpeg's
+    /// server sends a bare `onFCPublish`.
     pub(super) fn decode(values: &Bytes) -> Result<Self, Malformed> {
         if values.len() > MAX_COMMAND {
             return Err(Malformed::Excessive("command length"));

@@ -1,5 +1,5 @@
-//! Protocol control messages (RTMP 1.0 section 5.4) and user control messages (section 7.1.7): how the two ends
-//! talk about the connection itself. Always on message stream 0; their timestamps mean nothing.
+//! Protocol control messages (RTMP 1.0 section 5.4) and user control messages (section 7.1.7): how the two
+//! ends talk about the connection itself. Always on message stream 0; their timestamps mean nothing.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -381,7 +381,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn events_survive_the_round_trip(event in 0_u16..40, data in prop::collection::vec(any::<u8>(), 0..50)) {
+        fn events_survive_the_round_trip(
+            event in 0_u16..40,
+            data in prop::collection::vec(any::<u8>(), 0..50),
+        ) {
             let bytes = [event.to_be_bytes().as_slice(), &data].concat();
             if let Ok(event) = UserControl::decode(&mut Reader::new(&bytes)) {
                 let written = event.encode();

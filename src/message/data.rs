@@ -36,8 +36,8 @@ impl Data {
         self.values.first()?.as_str()
     }
 
-    /// The payload to relay as type 18 or as FLV script tag: the bytes that arrived, or, for a message of type
-    /// 15, its values written as AMF0 so far as AMF0 has them.
+    /// The payload to relay as type 18 or as FLV script tag: the bytes that arrived, or, for a message of
+    /// type 15, its values written as AMF0 so far as AMF0 has them.
     #[must_use]
     pub fn into_amf0(self) -> Bytes {
         self.amf0

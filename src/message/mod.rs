@@ -1,5 +1,5 @@
-//! Messages and what they say, RTMP 1.0 sections 5.4, 6 and 7: a [`chunk::Message`] to an [`Incoming`], and the
-//! messages of ours to type ids and payloads.
+//! Messages and what they say, RTMP 1.0 sections 5.4, 6 and 7: a [`chunk::Message`] to an [`Incoming`], and
+//! the messages of ours to type ids and payloads.
 //!
 //! Audio and video stay opaque: their payloads are FLV tag bodies and `flv` knows those. Which message is due
 //! when is the session's business.
@@ -110,9 +110,9 @@ pub fn decode(message: chunk::Message) -> Result<Incoming, Malformed> {
     })
 }
 
-/// The AMF0 values of a command or data message. Some peers leave the format selector out of the AMF3 types or
-/// put it into the AMF0 ones. The name that comes first tells: it is a string, marker 2, and never a number,
-/// marker 0. `None` for a selector of some other format.
+/// The AMF0 values of a command or data message. Some peers leave the format selector out of the AMF3 types
+/// or put it into the AMF0 ones. The name that comes first tells: it is a string, marker 2, and never a
+/// number, marker 0. `None` for a selector of some other format.
 fn without_selector(type_id: u8, mut payload: Bytes) -> Option<Bytes> {
     let selectable = matches!(type_id, type_id::COMMAND_AMF3 | type_id::DATA_AMF3);
     match *payload {
@@ -195,7 +195,10 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn any_payload_is_decoded_without_panic(type_id in 0_u8..24, payload in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_payload_is_decoded_without_panic(
+            type_id in 0_u8..24,
+            payload in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
             let message = message(type_id, payload);
             let audio_or_video = matches!(type_id, type_id::AUDIO | type_id::VIDEO);
             prop_assert!(split_aggregate(&message).count() <= message.payload.len() / 11);

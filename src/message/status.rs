@@ -92,8 +92,8 @@ impl Status {
 
     /// The status in an onStatus, `_result`, `_error` or the like. `_error` is an error whatever it says.
     ///
-    /// The info object is looked for among the arguments and then in the command object: rtmpsrv 2.4 leaves out
-    /// the null in between (`the_null_before_the_info_object_may_be_missing`).
+    /// The info object is looked for among the arguments and then in the command object: rtmpsrv 2.4 leaves
+    /// out the null in between (`the_null_before_the_info_object_may_be_missing`).
     #[must_use]
     pub fn from_command(command: &Command) -> Self {
         let mut status = Self::find(command.arguments.iter().chain([&command.object]));
@@ -143,8 +143,8 @@ impl Status {
         let (word, mut code, mut description) = (text("level"), text("code"), text("description"));
         let mut level = Level::from_word(&word);
         if level.is_none() && word.starts_with("Net") {
-            // MonaServer 2.770 swaps the two in `_error`; node-media-server 2.7 puts the code of a pause here. What
-            // stands in the code's place is then the level, or words.
+            // MonaServer 2.770 swaps the two in `_error`; node-media-server 2.7 puts the code of a pause
+            // here. What stands in the code's place is then the level, or words.
             let displaced = std::mem::replace(&mut code, word);
             level = Level::from_word(&displaced);
             if level.is_none() && description.is_empty() {
