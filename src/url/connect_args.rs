@@ -325,6 +325,26 @@ mod tests {
     }
 
     #[test]
+    fn messages_tell_the_limits() {
+        for (text, message) in [
+            (
+                "Z: ".repeat(65),
+                "the connect argument 65 is one too many: write no more than 64",
+            ),
+            (
+                format!("O:1 {}", "NO:x:1 ".repeat(8)),
+                "the connect argument 9 is an object too deep: nest no more than 8",
+            ),
+            (
+                format!("S:{}", "x".repeat(65_536)),
+                "the connect argument 1 is too long: write no more than 65535 bytes",
+            ),
+        ] {
+            assert_eq!(ConnectArgs::parse(&text).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
     fn debug_does_not_show_the_values() {
         let args = ConnectArgs::parse("S:token N:1").unwrap();
         assert_eq!(format!("{args:?}"), "ConnectArgs(2 values)");

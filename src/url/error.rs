@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::connect_args::{MAX_ARGUMENTS, MAX_DEPTH, MAX_TEXT};
 use super::secret::Secret;
 
 /// Where in a location something is.
@@ -108,11 +109,11 @@ pub enum ConnectArgFault {
     NameMissing,
     /// `O:0` without an open object.
     NothingToClose,
-    /// More than [`MAX_ARGUMENTS`](super::connect_args::MAX_ARGUMENTS).
+    /// More than [`MAX_ARGUMENTS`].
     TooMany,
-    /// Deeper than [`MAX_DEPTH`](super::connect_args::MAX_DEPTH).
+    /// Deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// A name or text longer than [`MAX_TEXT`](super::connect_args::MAX_TEXT).
+    /// A name or text longer than [`MAX_TEXT`].
     TooLong,
 }
 
@@ -175,7 +176,7 @@ impl fmt::Display for UrlError {
 
 impl fmt::Display for ConnectArgFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let sentence = match self {
             Self::TypeUnknown => {
                 "has no type: begin it with B:, N:, S:, O: or Z:, or with N and one of these"
             }
@@ -185,10 +186,11 @@ impl fmt::Display for ConnectArgFault {
             Self::NameOutsideObject => "has a name but is in no object: begin one with O:1 before it",
             Self::NameMissing => "is in an object but has no name: write it as NS:name:value",
             Self::NothingToClose => "ends an object that was not begun: write O:1 before, or leave it out",
-            Self::TooMany => "is one too many: write no more than 64",
-            Self::TooDeep => "is an object too deep: nest no more than 8",
-            Self::TooLong => "is too long: write no more than 65535 bytes",
-        })
+            Self::TooMany => return write!(f, "is one too many: write no more than {MAX_ARGUMENTS}"),
+            Self::TooDeep => return write!(f, "is an object too deep: nest no more than {MAX_DEPTH}"),
+            Self::TooLong => return write!(f, "is too long: write no more than {MAX_TEXT} bytes"),
+        };
+        f.write_str(sentence)
     }
 }
 

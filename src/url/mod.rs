@@ -9,7 +9,7 @@
 //!
 //! # Where the application ends
 //!
-//! The path does not say. The rule here is that of FFmpeg 8, in its order:
+//! The path does not say. The rule here is that of FFmpeg (5.1 to 8), behind the one for fragments:
 //!
 //! 1. A `#` separates: application, instance and query before it, stream behind it. (zenomt's memo, gortmplib.)
 //! 2. A parameter `slist=` in the query is the stream, and the whole path is the application. (Akamai.)
