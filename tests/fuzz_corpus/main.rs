@@ -1,0 +1,92 @@
+//! Replays `fuzz/corpus` without a fuzzer: each input of a target through that target's body.
+//!
+//! The bodies are the modules here; `fuzz/fuzz_targets` mounts the same files. An input that found a bug joins the
+//! corpus under a name that says what it found, together with the fix.
+
+mod amf;
+mod chunk;
+mod client_session;
+mod flv;
+mod owner;
+mod server_session;
+mod url;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+/// What a target does with one input; panics on a bug.
+type Body = fn(&[u8]);
+
+const TARGETS: &[(&str, Body)] = &[
+    ("amf", amf::run),
+    ("chunk", chunk::run),
+    ("client_session", client_session::run),
+    ("flv", flv::run),
+    ("server_session", server_session::run),
+    ("url", url::run),
+];
+
+fn fuzz(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(path)
+}
+
+fn replay(target: &str) {
+    let (_, body) = TARGETS
+        .iter()
+        .find(|(name, _)| *name == target)
+        .expect("a target of the table");
+    let mut inputs: Vec<PathBuf> = fs::read_dir(fuzz("corpus").join(target))
+        .unwrap_or_else(|error| panic!("the corpus of {target}: {error}"))
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
+    inputs.sort();
+    assert!(!inputs.is_empty(), "the corpus of {target} is empty");
+    for input in inputs {
+        // Shown when the body panics.
+        println!("{}", input.display());
+        body(&fs::read(input).expect("a readable input"));
+    }
+}
+
+#[test]
+fn amf_survives_its_corpus() {
+    replay("amf");
+}
+
+#[test]
+fn chunk_survives_its_corpus() {
+    replay("chunk");
+}
+
+#[test]
+fn client_session_survives_its_corpus() {
+    replay("client_session");
+}
+
+#[test]
+fn flv_survives_its_corpus() {
+    replay("flv");
+}
+
+#[test]
+fn server_session_survives_its_corpus() {
+    replay("server_session");
+}
+
+#[test]
+fn url_survives_its_corpus() {
+    replay("url");
+}
+
+#[test]
+fn every_target_is_replayed() {
+    let manifest = fs::read_to_string(fuzz("Cargo.toml")).unwrap();
+    let (_, binaries) = manifest.split_once("\n[[bin]]\n").unwrap();
+    let built: BTreeSet<&str> = binaries
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+        .collect();
+    let replayed: BTreeSet<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(built, replayed);
+}
