@@ -2,6 +2,7 @@
 //! RTMP for GStreamer.
 pub mod amf;
 pub mod chunk;
+pub mod elements;
 pub mod flv;
 pub mod handshake;
 pub mod link;
@@ -11,3 +12,28 @@ pub mod timestamp;
 pub mod transport;
 pub mod url;
 pub mod wire;
+
+pub use self::plugin::plugin_register_static;
+
+#[allow(missing_docs, reason = "the macro's items have none")]
+mod plugin {
+    use gst::glib;
+
+    use crate::elements;
+
+    fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+        elements::register_all(plugin)
+    }
+
+    gst::plugin_define!(
+        rtmp,
+        env!("CARGO_PKG_DESCRIPTION"),
+        plugin_init,
+        concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+        "MPL",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_NAME"),
+        "Unknown package origin",
+        env!("BUILD_REL_DATE")
+    );
+}

@@ -72,10 +72,7 @@ impl<'a> Reader<'a> {
 
     /// The next `n` bytes.
     pub fn take(&mut self, n: usize, field: &'static str) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(n)
-            .ok_or(Malformed::Truncated(field))?;
+        let (taken, rest) = self.rest.split_at_checked(n).ok_or(Malformed::Truncated(field))?;
         self.rest = rest;
         Ok(taken)
     }

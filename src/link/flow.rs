@@ -98,7 +98,11 @@ mod tests {
 
     #[test]
     fn acknowledgement_wraps_at_32_bits() {
-        let mut flow = Flow { received: u64::from(u32::MAX), acknowledged: 0, ..Flow::default() };
+        let mut flow = Flow {
+            received: u64::from(u32::MAX),
+            acknowledged: 0,
+            ..Flow::default()
+        };
         flow.set_peer_window(4096);
         assert_eq!(flow.received(6), Some(Control::Acknowledgement(5)));
     }
@@ -132,8 +136,10 @@ mod tests {
 
     #[test]
     fn peer_totals_are_unwrapped_and_odd_ones_ignored() {
-        let mut flow = Flow::default();
-        flow.acknowledged_by_peer(u32::MAX - 5);
+        let mut flow = Flow {
+            peer_acknowledged: u64::from(u32::MAX - 5),
+            ..Flow::default()
+        };
         flow.acknowledged_by_peer(10);
         assert_eq!(flow.peer_acknowledged, (1 << 32) + 10);
         flow.acknowledged_by_peer(3);

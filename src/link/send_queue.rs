@@ -101,7 +101,10 @@ impl Buf for SendQueue {
     }
 
     fn advance(&mut self, mut count: usize) {
-        assert!(count <= self.length, "a transport cannot have written more than was queued");
+        assert!(
+            count <= self.length,
+            "a transport cannot have written more than was queued"
+        );
         self.length -= count;
         while count > 0 {
             let Some(front) = self.segments.front_mut() else {

@@ -1,19 +1,24 @@
 //! The link over a byte stream (TCP, TLS, an HTTP tunnel): handshake first, chunk stream after.
 
-use std::collections::VecDeque;
+use std::iter::Take;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::{Flow, SendQueue};
 use crate::chunk;
 use crate::handshake::{self, Entropy, Style};
-use crate::message::{self, Command, Control, Incoming, UserControl, type_id};
+use crate::message::{self, Command, Control, Incoming, SubMessages, UserControl, type_id};
 use crate::timestamp::Timestamp;
 use crate::wire::Malformed;
 
-/// Above this many unsent bytes pings are not answered: a peer that pings without reading cannot make the
-/// queue grow.
+/// Above this many unsent bytes of controls and commands pings are not answered and nothing is acknowledged: a
+/// peer that asks without reading cannot make the queue grow. Media does not count, so that the pings of a slow
+/// peer are answered.
 const MAX_REPLY_BACKLOG: usize = 1 << 20;
+
+/// Messages taken from one aggregate. Senders put a second or so into each; without a limit 16 MiB of empty
+/// messages would become a hundred times as much memory.
+const MAX_PARTS: usize = 16 << 10;
 
 /// Chunk stream of protocol control and user control messages, RTMP 1.0 section 5.4.
 const CONTROL: u32 = 2;
@@ -48,8 +53,10 @@ pub(crate) struct Link {
     writer: chunk::Writer,
     queue: SendQueue,
     flow: Flow,
-    /// Messages of an aggregate that were not handed out yet.
-    parts: VecDeque<chunk::Message>,
+    /// The messages of an aggregate that were not handed out yet.
+    parts: Option<Take<SubMessages>>,
+    /// Bytes of controls and commands queued since the queue was last empty.
+    replies: usize,
     /// Whether commands are sent as type 17, RTMP 1.0 section 7.1.1.
     amf3: bool,
     pub(crate) messages_in: Counters,
@@ -76,7 +83,8 @@ impl Link {
             writer: chunk::Writer::new(),
             queue: SendQueue::new(),
             flow: Flow::default(),
-            parts: VecDeque::new(),
+            parts: None,
+            replies: 0,
             amf3: false,
             messages_in: Counters::default(),
             messages_out: Counters::default(),
@@ -144,13 +152,14 @@ impl Link {
     /// The next message that is not the link's own business, or `None` when more bytes are needed.
     pub(crate) fn receive(&mut self, input: &mut BytesMut) -> Result<Option<Received>, Malformed> {
         loop {
-            let message = match self.parts.pop_front() {
+            let message = match self.parts.as_mut().and_then(Iterator::next) {
                 Some(part) => part,
                 None => {
+                    self.parts = None;
                     let before = input.remaining();
                     let message = self.reader.read(input)?;
                     if let Some(due) = self.flow.received(before.saturating_sub(input.remaining())) {
-                        self.send_control(&due);
+                        self.reply(&due);
                     }
                     match message {
                         Some(message) => message,
@@ -159,7 +168,7 @@ impl Link {
                 }
             };
             if message.type_id == type_id::AGGREGATE {
-                self.parts.extend(message::split_aggregate(&message));
+                self.parts = Some(message::split_aggregate(&message).take(MAX_PARTS));
                 continue;
             }
             match message.type_id {
@@ -170,40 +179,53 @@ impl Link {
             }
             let (timestamp, stream_id) = (message.timestamp, message.stream_id);
             match message::decode(message)? {
-                Incoming::Control(control) => self.handle_control(&control)?,
+                Incoming::Control(control) => self.handle_control(&control),
                 Incoming::UserControl(UserControl::PingRequest(time)) => {
-                    if self.queue.remaining() <= MAX_REPLY_BACKLOG {
+                    if !self.is_flooded() {
                         self.send_user_control(&UserControl::PingResponse(time));
                     }
                 }
-                incoming => return Ok(Some(Received { timestamp, stream_id, incoming })),
+                incoming => {
+                    return Ok(Some(Received {
+                        timestamp,
+                        stream_id,
+                        incoming,
+                    }));
+                }
             }
         }
     }
 
-    fn handle_control(&mut self, control: &Control) -> Result<(), Malformed> {
+    fn handle_control(&mut self, control: &Control) {
         match *control {
-            Control::SetChunkSize(size) => {
-                // RTMP 1.0 section 5.4.1: the top bit is zero. Mona announces 2^31 - 1.
-                if size == 0 || size > i32::MAX.cast_unsigned() {
-                    return Err(Malformed::Invalid { field: "the chunk size", value: size.into() });
-                }
-                self.reader.set_chunk_size(size);
-            }
+            Control::SetChunkSize(size) => self.reader.set_chunk_size(size),
             Control::Abort(chunk_stream) => self.reader.abort(chunk_stream),
             Control::Acknowledgement(sequence) => self.flow.acknowledged_by_peer(sequence),
             Control::WindowAckSize(size) => self.flow.set_peer_window(size),
             Control::SetPeerBandwidth { window, limit } => {
                 if let Some(answer) = self.flow.set_peer_bandwidth(window, limit) {
-                    self.send_control(&answer);
+                    self.reply(&answer);
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Sends what the peer asked for, unless it does not read.
+    fn reply(&mut self, control: &Control) {
+        if !self.is_flooded() {
+            self.send_control(control);
+        }
+    }
+
+    /// Whether the peer makes us say more than it reads.
+    pub(crate) fn is_flooded(&self) -> bool {
+        // What is not in the queue any more has been read, or is the kernel's business.
+        self.replies.min(self.queue.remaining()) > MAX_REPLY_BACKLOG
     }
 
     /// Announces `size` and writes with it from then on.
     pub(crate) fn set_chunk_size(&mut self, size: u32) {
+        let size = size.clamp(1, chunk::MAX_CHUNK_SIZE);
         self.send_control(&Control::SetChunkSize(size));
         self.writer.set_chunk_size(size);
     }
@@ -230,7 +252,11 @@ impl Link {
         stream_id: u32,
         command: &Command,
     ) -> Result<(), Malformed> {
-        let (type_id, payload) = if self.amf3 { command.encode_amf3() } else { command.encode() };
+        let (type_id, payload) = if self.amf3 {
+            command.encode_amf3()
+        } else {
+            command.encode()
+        };
         self.send(chunk::Outgoing {
             chunk_stream,
             timestamp: Timestamp::ZERO,
@@ -259,7 +285,14 @@ impl Link {
             type_id::AUDIO => self.messages_out.audio += 1,
             type_id::VIDEO => self.messages_out.video += 1,
             type_id::DATA_AMF0 | type_id::DATA_AMF3 => self.messages_out.data += 1,
-            _ => {}
+            _ => {
+                let earlier = if self.queue.has_remaining() {
+                    self.replies
+                } else {
+                    0
+                };
+                self.replies = earlier.saturating_add(message.body.len());
+            }
         }
         self.writer.write(message, &mut self.queue)
     }

@@ -122,9 +122,10 @@ impl Client {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let idle = match self.state {
-            State::Flowing { .. } if !self.is_publisher() => {
-                self.config.idle_timeout.and_then(|idle| self.last_input.checked_add(idle))
-            }
+            State::Flowing { .. } if !self.is_publisher() => self
+                .config
+                .idle_timeout
+                .and_then(|idle| self.last_input.checked_add(idle)),
             _ => None,
         };
         [self.deadline, idle].into_iter().flatten().min()
@@ -174,6 +175,10 @@ impl Client {
 
     /// The handshake is done: connect.
     pub(super) fn handle_open(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        if !matches!(self.state, State::Handshaking) {
+            // Closed by its owner meanwhile.
+            return Ok(());
+        }
         // Announced before connect, as OBS does: a server that reads with its own idea of our chunk size then
         // reads the long connect right.
         cx.link.set_chunk_size(self.config.chunk_size);
@@ -211,6 +216,9 @@ impl Client {
     }
 
     pub(super) fn handle_message(&mut self, cx: &mut Context<'_>, received: Received) -> Result<(), Error> {
+        if matches!(self.state, State::Closed) {
+            return Ok(());
+        }
         let stream_id = received.stream_id;
         match received.incoming {
             Incoming::Command(command) => self.handle_command(cx, &command),
@@ -250,9 +258,7 @@ impl Client {
     /// node-media-server 4.4, xiu and FFmpeg's listener send media on message stream 0.
     fn handle_media(&mut self, cx: &mut Context<'_>, on: u32, received: Received) {
         let ours = match self.state {
-            State::ExpectStart { stream_id, .. } | State::Flowing { stream_id } => {
-                on == 0 || on == stream_id
-            }
+            State::ExpectStart { stream_id, .. } | State::Flowing { stream_id } => on == 0 || on == stream_id,
             _ => false,
         };
         if !ours {
@@ -271,8 +277,11 @@ impl Client {
         }
     }
 
+    /// The stream that is played has ended. Nothing of the kind can be said to a publisher.
     fn end(&mut self, cx: &mut Context<'_>) {
-        if let State::Flowing { stream_id } = self.state {
+        if let State::Flowing { stream_id } = self.state
+            && !self.is_publisher()
+        {
             self.enter(State::Ended { stream_id }, cx.now);
             cx.events.push_back(Event::Eof);
         }
@@ -285,7 +294,11 @@ impl Client {
             "onStatus" => self.handle_status(cx, Status::from_command(command)),
             "onFCSubscribe" => {
                 let status = Status::from_command(command);
-                if status.is_error() { self.handle_status(cx, status) } else { Ok(()) }
+                if status.is_error() {
+                    self.handle_status(cx, status)
+                } else {
+                    Ok(())
+                }
             }
             "onFCUnsubscribe" => {
                 self.end(cx);
@@ -316,8 +329,11 @@ impl Client {
                 if status.is_error() {
                     return Err(self.rejected(status));
                 }
-                self.server_version =
-                    command.object.get("fmsVer").and_then(Value::as_str).map(Arc::from);
+                self.server_version = command
+                    .object
+                    .get("fmsVer")
+                    .and_then(Value::as_str)
+                    .map(Arc::from);
                 let encoding = command
                     .arguments
                     .first()
@@ -335,7 +351,9 @@ impl Client {
                 let Some(stream_id) = number.and_then(stream_id) else {
                     // The reply to another command under an id of its own making, unless it bears ours.
                     if transaction == create_stream {
-                        return Err(Error::PeerMisbehaved("createStream was answered without a stream id"));
+                        return Err(Error::PeerMisbehaved(
+                            "createStream was answered without a stream id",
+                        ));
                     }
                     return Ok(());
                 };
@@ -354,7 +372,12 @@ impl Client {
             send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
         }
         let create_stream = self.next_transaction();
-        send(cx.link, chunk_stream::CONNECTION, 0, &Command::create_stream(create_stream))?;
+        send(
+            cx.link,
+            chunk_stream::CONNECTION,
+            0,
+            &Command::create_stream(create_stream),
+        )?;
         self.enter(State::ExpectStreamId { create_stream }, cx.now);
         Ok(())
     }
@@ -374,11 +397,19 @@ impl Client {
             Intent::Play { start, buffer_length } => {
                 let command = Command::play(transaction, config.stream.clone(), start.as_number());
                 send(cx.link, chunk_stream::STREAM, stream_id, &command)?;
-                cx.link
-                    .send_user_control(&UserControl::SetBufferLength { stream_id, millis: buffer_length });
+                cx.link.send_user_control(&UserControl::SetBufferLength {
+                    stream_id,
+                    millis: buffer_length,
+                });
             }
         }
-        self.enter(State::ExpectStart { stream_id, transaction }, cx.now);
+        self.enter(
+            State::ExpectStart {
+                stream_id,
+                transaction,
+            },
+            cx.now,
+        );
         Ok(())
     }
 
@@ -388,10 +419,16 @@ impl Client {
         let fatal = match self.state {
             State::ExpectConnectResult => self.answers(transaction, CONNECT_TRANSACTION),
             State::ExpectStreamId { create_stream } => transaction == create_stream,
-            State::ExpectStart { transaction: ours, .. } => transaction == ours,
+            State::ExpectStart {
+                transaction: ours, ..
+            } => transaction == ours,
             _ => false,
         };
-        if fatal { Err(self.rejected(Status::from_command(command))) } else { Ok(()) }
+        if fatal {
+            Err(self.rejected(Status::from_command(command)))
+        } else {
+            Ok(())
+        }
     }
 
     fn handle_status(&mut self, cx: &mut Context<'_>, status: Status) -> Result<(), Error> {
@@ -403,10 +440,14 @@ impl Client {
             {
                 self.start_flowing(cx);
             }
-            "NetStream.Play.Stop" | "NetStream.Play.UnpublishNotify" | "NetStream.Play.Complete" => self.end(cx),
+            "NetStream.Play.Stop" | "NetStream.Play.UnpublishNotify" | "NetStream.Play.Complete" => {
+                self.end(cx)
+            }
             "NetConnection.Connect.Closed"
             | "NetConnection.Connect.AppShutdown"
-            | "NetConnection.Connect.IdleTimeout" => {
+            | "NetConnection.Connect.IdleTimeout"
+                if !matches!(self.state, State::Closing) =>
+            {
                 self.enter(State::Closed, cx.now);
                 cx.events.push_back(Event::Closed(Err(status)));
                 return Ok(());
@@ -424,12 +465,19 @@ impl Client {
         match self.state {
             State::ExpectConnectResult | State::ExpectStreamId { .. } | State::ExpectStart { .. } => true,
             State::Flowing { .. } => {
-                ["NetStream.Publish.", "NetStream.Play.", "NetStream.Record.", "NetConnection.Connect."]
-                    .iter()
-                    .any(|prefix| {
-                        status.code.get(..prefix.len()).is_some_and(|code| code.eq_ignore_ascii_case(prefix))
-                    })
-                    || status.code == "NetStream.Failed"
+                [
+                    "NetStream.Publish.",
+                    "NetStream.Play.",
+                    "NetStream.Record.",
+                    "NetConnection.Connect.",
+                ]
+                .iter()
+                .any(|prefix| {
+                    status
+                        .code
+                        .get(..prefix.len())
+                        .is_some_and(|code| code.eq_ignore_ascii_case(prefix))
+                }) || status.code == "NetStream.Failed"
             }
             State::Handshaking | State::Ended { .. } | State::Closing | State::Closed => false,
         }
@@ -437,7 +485,10 @@ impl Client {
 
     fn rejected(&mut self, status: Status) -> Error {
         self.note(&status);
-        Error::Rejected { phase: self.phase(), status: Box::new(status) }
+        Error::Rejected {
+            phase: self.phase(),
+            status: Box::new(status),
+        }
     }
 
     fn note(&mut self, status: &Status) {
@@ -448,9 +499,9 @@ impl Client {
 
     pub(super) fn close(&mut self, cx: &mut Context<'_>) {
         let stream_id = match self.state {
-            State::ExpectStart { stream_id, .. } | State::Flowing { stream_id } | State::Ended { stream_id } => {
-                Some(stream_id)
-            }
+            State::ExpectStart { stream_id, .. }
+            | State::Flowing { stream_id }
+            | State::Ended { stream_id } => Some(stream_id),
             State::Closing | State::Closed => return,
             State::Handshaking | State::ExpectConnectResult | State::ExpectStreamId { .. } => None,
         };
@@ -485,7 +536,11 @@ fn send(link: &mut Link, chunk_stream: u32, stream_id: u32, command: &Command) -
 }
 
 /// A message stream id has 24 bits in FLV and aggregates, and 0 is the connection's.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
 fn stream_id(number: f64) -> Option<u32> {
     (number >= 1.0 && number <= f64::from(0x00FF_FFFF_u32) && number.fract() == 0.0).then_some(number as u32)
 }

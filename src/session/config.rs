@@ -93,7 +93,11 @@ pub struct StopCommands {
 
 impl Default for StopCommands {
     fn default() -> Self {
-        Self { fc_unpublish: true, close_stream: false, delete_stream: true }
+        Self {
+            fc_unpublish: true,
+            close_stream: false,
+            delete_stream: true,
+        }
     }
 }
 

@@ -22,6 +22,8 @@ mod error;
 mod event;
 mod server;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -141,6 +143,7 @@ impl Session {
                 Role::Server(server) => server.handle_open(&mut cx),
             }
         }
+        let arrived = input.remaining();
         while !self.is_deciding()
             && let Some(received) = self.link.receive(input)?
         {
@@ -150,10 +153,16 @@ impl Session {
                 Role::Server(server) => server.handle_message(&mut cx, received)?,
             }
         }
-        let (role, cx) = self.split(now);
-        match role {
-            Role::Client(client) => client.handle_activity(cx.now),
-            Role::Server(server) => server.handle_activity(cx.now),
+        // Called again with the rest of an input, a session hears nothing new.
+        let active = input.remaining() < arrived;
+        let received = self.link.flow().received;
+        match &mut self.role {
+            Role::Client(client) if active => client.handle_activity(now),
+            Role::Server(server) if active => {
+                server.handle_activity(now);
+                server.check_unauthorised(received)?;
+            }
+            Role::Client(_) | Role::Server(_) => {}
         }
         Ok(())
     }
@@ -186,7 +195,9 @@ impl Session {
             },
         };
         let Some(stream_id) = stream_id else {
-            return Err(Error::ApiMisuse("media can be sent only on a stream that has started"));
+            return Err(Error::ApiMisuse(
+                "media can be sent only on a stream that has started",
+            ));
         };
         let (chunk_stream, type_id) = match media.kind {
             MediaKind::Audio => (chunk_stream::AUDIO, type_id::AUDIO),
@@ -210,7 +221,12 @@ impl Session {
     /// # Errors
     ///
     /// [`Error::ApiMisuse`] when that is not what the session waits for.
-    pub fn answer(&mut self, now: Instant, request: &Request, verdict: Result<(), Status>) -> Result<(), Error> {
+    pub fn answer(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        verdict: Result<(), Status>,
+    ) -> Result<(), Error> {
         let (role, mut cx) = self.split(now);
         match role {
             Role::Client(_) => Err(Error::ApiMisuse("a client has nothing to answer")),
@@ -240,6 +256,12 @@ impl Session {
     pub fn poll_transmit(&mut self, _now: Instant) -> Option<&mut Transmit> {
         let queue = self.link.queue_mut();
         queue.has_remaining().then_some(queue)
+    }
+
+    /// Bytes that wait to be written.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.link.queue().remaining()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
@@ -284,7 +306,7 @@ impl Session {
             out_bytes_acked: flow.peer_acknowledged,
             messages_in: self.link.messages_in.into(),
             messages_out: self.link.messages_out.into(),
-            queued_bytes: self.link.queue().remaining(),
+            queued_bytes: self.queued(),
             round_trip: self.round_trip,
             peer_version: peer.cloned(),
             last_status: last_status.cloned(),
@@ -299,7 +321,14 @@ impl Session {
     }
 
     fn split(&mut self, now: Instant) -> (&mut Role, Context<'_>) {
-        (&mut self.role, Context { now, link: &mut self.link, events: &mut self.events })
+        (
+            &mut self.role,
+            Context {
+                now,
+                link: &mut self.link,
+                events: &mut self.events,
+            },
+        )
     }
 
     fn measure_round_trip(&mut self, now: Instant) {
@@ -316,7 +345,9 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("phase", &self.phase()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("phase", &self.phase())
+            .finish_non_exhaustive()
     }
 }
 
@@ -328,5 +359,10 @@ fn media(received: Received) -> Option<Media> {
         Incoming::Data(data) => (MediaKind::Data, data.into_amf0()),
         _ => return None,
     };
-    Some(Media { kind, timestamp: received.timestamp, head: Bytes::new(), body })
+    Some(Media {
+        kind,
+        timestamp: received.timestamp,
+        head: Bytes::new(),
+        body,
+    })
 }

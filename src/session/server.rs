@@ -16,6 +16,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::{
     Context, Error, Event, Level, MediaKind, Phase, Request, ServerConfig, Status, chunk_stream, media,
 };
@@ -44,8 +46,14 @@ enum State {
     ExpectConnect,
     Deciding(Pending),
     Idle,
-    Publishing { stream_id: u32 },
-    Playing { stream_id: u32, audio: bool, video: bool },
+    Publishing {
+        stream_id: u32,
+    },
+    Playing {
+        stream_id: u32,
+        audio: bool,
+        video: bool,
+    },
     Closing,
     Closed,
 }
@@ -138,7 +146,9 @@ impl Server {
         let ping = match self.state {
             State::Idle | State::Publishing { .. } | State::Playing { .. } => {
                 let since = self.pinged.unwrap_or(self.last_input);
-                self.config.ping_interval.and_then(|interval| since.checked_add(interval))
+                self.config
+                    .ping_interval
+                    .and_then(|interval| since.checked_add(interval))
             }
             _ => None,
         };
@@ -152,6 +162,7 @@ impl Server {
         if self.deadline.is_some_and(|deadline| cx.now >= deadline) {
             if matches!(self.state, State::Closing) {
                 self.enter(State::Closed, cx.now);
+                cx.events.push_back(Event::Closed(Ok(())));
                 return Ok(());
             }
             return Err(Error::TimedOut(self.phase()));
@@ -161,8 +172,17 @@ impl Server {
         }
         self.pinged = Some(cx.now);
         let millis = cx.now.saturating_duration_since(self.started).as_millis();
-        cx.link
-            .send_user_control(&UserControl::PingRequest(u32::try_from(millis).unwrap_or(u32::MAX)));
+        cx.link.send_user_control(&UserControl::PingRequest(
+            u32::try_from(millis).unwrap_or(u32::MAX),
+        ));
+        Ok(())
+    }
+
+    /// Refuses clients that keep sending without a connect. Counts what is part of an unfinished message too.
+    pub(super) fn check_unauthorised(&self, received: u64) -> Result<(), Error> {
+        if matches!(self.state, State::ExpectConnect) && received > MAX_UNAUTHORISED_BYTES {
+            return Err(Error::LimitExceeded("bytes before connect"));
+        }
         Ok(())
     }
 
@@ -172,7 +192,10 @@ impl Server {
     }
 
     pub(super) fn handle_open(&mut self, cx: &mut Context<'_>) {
-        self.enter(State::ExpectConnect, cx.now);
+        // Unless closed by its owner meanwhile.
+        if matches!(self.state, State::Handshaking) {
+            self.enter(State::ExpectConnect, cx.now);
+        }
     }
 
     pub(super) fn handle_eof(&mut self, events: &mut VecDeque<Event>) -> Result<(), Error> {
@@ -192,14 +215,17 @@ impl Server {
     }
 
     pub(super) fn handle_message(&mut self, cx: &mut Context<'_>, received: Received) -> Result<(), Error> {
-        if matches!(self.state, State::ExpectConnect) && cx.link.flow().received > MAX_UNAUTHORISED_BYTES {
-            return Err(Error::LimitExceeded("bytes before connect"));
+        if matches!(self.state, State::Closing | State::Closed) {
+            return Ok(());
         }
         let stream_id = received.stream_id;
         match received.incoming {
             Incoming::Command(command) => self.handle_command(cx, stream_id, &command),
             Incoming::Audio(_) | Incoming::Video(_) | Incoming::Data(_) => {
-                if let (State::Publishing { .. }, Some(media)) = (&self.state, media(received)) {
+                // Some encoders send their data on message stream 0.
+                if matches!(self.state, State::Publishing { stream_id: ours } if [0, ours].contains(&stream_id))
+                    && let Some(media) = media(received)
+                {
                     cx.events.push_back(Event::Media(media));
                 }
                 Ok(())
@@ -224,6 +250,9 @@ impl Server {
                 _ => Err(Error::PeerMisbehaved("a command before connect")),
             };
         }
+        if cx.link.is_flooded() {
+            return Err(Error::LimitExceeded("answers that the client does not read"));
+        }
         let transaction = command.transaction_id;
         let argument = command.arguments.first();
         match name.as_ref() {
@@ -232,25 +261,39 @@ impl Server {
             "play" => self.handle_play(cx, stream_id, command),
             "FCPublish" => {
                 let status = Status::new(Level::Status, "NetStream.Publish.Start", "FCPublish");
-                reply(cx, &Command::new("onFCPublish", 0.0, Value::Null, vec![status.info]))?;
+                reply(
+                    cx,
+                    &Command::new("onFCPublish", 0.0, Value::Null, vec![status.info]),
+                )?;
                 acknowledge(cx, transaction)
             }
             "FCUnpublish" => {
                 let status = Status::new(Level::Status, "NetStream.Unpublish.Success", "FCUnpublish");
-                reply(cx, &Command::new("onFCUnpublish", 0.0, Value::Null, vec![status.info]))?;
+                reply(
+                    cx,
+                    &Command::new("onFCUnpublish", 0.0, Value::Null, vec![status.info]),
+                )?;
                 acknowledge(cx, transaction)
             }
             "FCSubscribe" => {
                 let status = Status::new(Level::Status, "NetStream.Play.Start", "FCSubscribe");
-                reply(cx, &Command::new("onFCSubscribe", 0.0, Value::Null, vec![status.info]))?;
+                reply(
+                    cx,
+                    &Command::new("onFCSubscribe", 0.0, Value::Null, vec![status.info]),
+                )?;
                 acknowledge(cx, transaction)
             }
             "releaseStream" | "_checkbw" => acknowledge(cx, transaction),
             // Everything here is live: the length is unknown.
-            "getStreamLength" => reply(cx, &Command::result(transaction, Value::Null, vec![Value::Number(0.0)])),
+            "getStreamLength" => reply(
+                cx,
+                &Command::result(transaction, Value::Null, vec![Value::Number(0.0)]),
+            ),
             "deleteStream" => {
                 let deleted = argument.and_then(Value::as_number);
-                self.handle_close_stream(cx, |ours| deleted.is_none_or(|deleted| deleted == f64::from(ours)))
+                self.handle_close_stream(cx, |ours| {
+                    deleted.is_none_or(|deleted| deleted == f64::from(ours))
+                })
             }
             "closeStream" => self.handle_close_stream(cx, |ours| stream_id == ours || stream_id == 0),
             "receiveAudio" | "receiveVideo" => {
@@ -279,15 +322,21 @@ impl Server {
             return Err(Error::PeerMisbehaved("connect without a command object"));
         };
         let text = |key| object.get(key).and_then(Value::as_text).cloned();
-        let object_encoding = object.get("objectEncoding").and_then(Value::as_number).unwrap_or(0.0);
+        let object_encoding = object
+            .get("objectEncoding")
+            .and_then(Value::as_number)
+            .unwrap_or(0.0);
         self.client_version = text("flashVer").map(|version| Arc::from(version.to_str_lossy()));
         let request = Request::Connect {
-            application: text("app").unwrap_or_else(|| Text::from("")),
+            application: text("app").map(without_trailing_slashes).unwrap_or_default(),
             tc_url: text("tcUrl"),
             object: object.clone(),
         };
         cx.events.push_back(Event::Requested(request));
-        let pending = Pending::Connect { transaction: command.transaction_id, object_encoding };
+        let pending = Pending::Connect {
+            transaction: command.transaction_id,
+            object_encoding,
+        };
         self.enter(State::Deciding(pending), cx.now);
         Ok(())
     }
@@ -312,14 +361,21 @@ impl Server {
         let refusal = match (&self.state, stream) {
             (State::Idle, Some(stream)) => {
                 let kind = kind.cloned().unwrap_or_else(|| Text::from("live"));
-                cx.events.push_back(Event::Requested(Request::Publish { stream: stream.clone(), kind }));
+                cx.events.push_back(Event::Requested(Request::Publish {
+                    stream: stream.clone(),
+                    kind,
+                }));
                 self.enter(State::Deciding(Pending::Publish { stream_id }), cx.now);
                 return Ok(());
             }
             (_, None) => "publish names no stream",
             _ => "one stream at a time on a connection",
         };
-        notify(cx, stream_id, &Status::new(Level::Error, "NetStream.Publish.BadName", refusal))
+        notify(
+            cx,
+            stream_id,
+            &Status::new(Level::Error, "NetStream.Publish.BadName", refusal),
+        )
     }
 
     fn handle_play(&mut self, cx: &mut Context<'_>, stream_id: u32, command: &Command) -> Result<(), Error> {
@@ -328,14 +384,21 @@ impl Server {
         let start = arguments.next().and_then(Value::as_number).unwrap_or(-2.0);
         let refusal = match (&self.state, stream) {
             (State::Idle, Some(stream)) => {
-                cx.events.push_back(Event::Requested(Request::Play { stream: stream.clone(), start }));
+                cx.events.push_back(Event::Requested(Request::Play {
+                    stream: stream.clone(),
+                    start,
+                }));
                 self.enter(State::Deciding(Pending::Play { stream_id }), cx.now);
                 return Ok(());
             }
             (_, None) => "play names no stream",
             _ => "one stream at a time on a connection",
         };
-        notify(cx, stream_id, &Status::new(Level::Error, "NetStream.Play.Failed", refusal))
+        notify(
+            cx,
+            stream_id,
+            &Status::new(Level::Error, "NetStream.Play.Failed", refusal),
+        )
     }
 
     fn handle_close_stream(
@@ -352,7 +415,11 @@ impl Server {
             return Ok(());
         }
         if publishing {
-            let status = Status::new(Level::Status, "NetStream.Unpublish.Success", "the stream has ended");
+            let status = Status::new(
+                Level::Status,
+                "NetStream.Unpublish.Success",
+                "the stream has ended",
+            );
             notify(cx, stream_id, &status)?;
         }
         cx.events.push_back(Event::Eof);
@@ -367,9 +434,13 @@ impl Server {
         verdict: Result<(), Status>,
     ) -> Result<(), Error> {
         match (&self.state, request) {
-            (&State::Deciding(Pending::Connect { transaction, object_encoding }), Request::Connect { .. }) => {
-                self.answer_connect(cx, transaction, object_encoding, verdict)
-            }
+            (
+                &State::Deciding(Pending::Connect {
+                    transaction,
+                    object_encoding,
+                }),
+                Request::Connect { .. },
+            ) => self.answer_connect(cx, transaction, object_encoding, verdict),
             (&State::Deciding(Pending::Publish { stream_id }), Request::Publish { .. }) => match verdict {
                 Ok(()) => {
                     self.enter(State::Publishing { stream_id }, cx.now);
@@ -383,11 +454,19 @@ impl Server {
             },
             (&State::Deciding(Pending::Play { stream_id }), Request::Play { .. }) => match verdict {
                 Ok(()) => {
-                    self.enter(State::Playing { stream_id, audio: true, video: true }, cx.now);
+                    self.enter(
+                        State::Playing {
+                            stream_id,
+                            audio: true,
+                            video: true,
+                        },
+                        cx.now,
+                    );
                     cx.link.send_user_control(&UserControl::StreamBegin(stream_id));
-                    for (code, description) in
-                        [("NetStream.Play.Reset", "playing anew"), ("NetStream.Play.Start", "playing")]
-                    {
+                    for (code, description) in [
+                        ("NetStream.Play.Reset", "playing anew"),
+                        ("NetStream.Play.Start", "playing"),
+                    ] {
                         notify(cx, stream_id, &Status::new(Level::Status, code, description))?;
                     }
                     cx.events.push_back(Event::Ready);
@@ -408,7 +487,7 @@ impl Server {
     ) -> Result<(), Error> {
         if let Err(status) = verdict {
             reply(cx, &Command::error(transaction, Value::Null, vec![status.info]))?;
-            self.enter(State::Closing, cx.now);
+            self.enter(State::Closed, cx.now);
             cx.events.push_back(Event::Closed(Ok(())));
             return Ok(());
         }
@@ -423,8 +502,12 @@ impl Server {
             ("fmsVer", Value::from(SERVER_VERSION)),
             ("capabilities", Value::from(CAPABILITIES)),
         ]);
-        let mut status =
-            Status::new(Level::Status, "NetConnection.Connect.Success", "Connection succeeded.").info;
+        let mut status = Status::new(
+            Level::Status,
+            "NetConnection.Connect.Success",
+            "Connection succeeded.",
+        )
+        .info;
         if let Value::Object(info) = &mut status {
             // AMF0 or AMF3; replies stay AMF0 in either case, as every server in the field does.
             let encoding = if object_encoding == 3.0 { 3.0 } else { 0.0 };
@@ -441,9 +524,14 @@ impl Server {
         notify(cx, stream_id, status)
     }
 
-    pub(super) fn end_stream(&self, cx: &mut Context<'_>) {
+    pub(super) fn end_stream(&mut self, cx: &mut Context<'_>) {
         if let State::Playing { stream_id, .. } = self.state {
-            let status = Status::new(Level::Status, "NetStream.Play.UnpublishNotify", "the publisher has left");
+            self.enter(State::Idle, cx.now);
+            let status = Status::new(
+                Level::Status,
+                "NetStream.Play.UnpublishNotify",
+                "the publisher has left",
+            );
             if notify(cx, stream_id, &status).is_ok() {
                 cx.link.send_user_control(&UserControl::StreamEof(stream_id));
             }
@@ -458,6 +546,15 @@ impl Server {
     }
 }
 
+/// OBS and others leave the slash of a URL that ends in one in the application's name.
+fn without_trailing_slashes(name: Text) -> Text {
+    let mut kept = name.as_bytes();
+    while let Some(shorter) = kept.strip_suffix(b"/") {
+        kept = shorter;
+    }
+    Text::from(Bytes::copy_from_slice(kept))
+}
+
 fn reply(cx: &mut Context<'_>, command: &Command) -> Result<(), Error> {
     send(cx, chunk_stream::CONNECTION, 0, command)
 }
@@ -466,7 +563,10 @@ fn acknowledge(cx: &mut Context<'_>, transaction: f64) -> Result<(), Error> {
     if transaction == 0.0 {
         return Ok(());
     }
-    reply(cx, &Command::result(transaction, Value::Null, vec![Value::Undefined]))
+    reply(
+        cx,
+        &Command::result(transaction, Value::Null, vec![Value::Undefined]),
+    )
 }
 
 fn notify(cx: &mut Context<'_>, stream_id: u32, status: &Status) -> Result<(), Error> {

@@ -19,7 +19,11 @@ pub struct MessageCounts {
 
 impl From<Counters> for MessageCounts {
     fn from(counters: Counters) -> Self {
-        Self { audio: counters.audio, video: counters.video, data: counters.data }
+        Self {
+            audio: counters.audio,
+            video: counters.video,
+            data: counters.data,
+        }
     }
 }
 

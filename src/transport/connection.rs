@@ -101,10 +101,18 @@ impl Connection {
                 establish(&target, config, &cancel)
             }
         })?;
-        let connecting = Connecting { thread, cancel, done, started: Instant::now() };
+        let connecting = Connecting {
+            thread,
+            cancel,
+            done,
+            started: Instant::now(),
+        };
         let connection = Arc::new(Self {
             state: Mutex::new(State::Connecting(connecting)),
-            stats: Mutex::new(Stats { state: "connecting", ..Stats::default() }),
+            stats: Mutex::new(Stats {
+                state: "connecting",
+                ..Stats::default()
+            }),
             peak_kbps: AtomicU32::new(0),
             on_lost,
         });
@@ -130,9 +138,14 @@ impl Connection {
                 }
             };
             // Not under the lock: the keepalive thread collects a finished connection as well.
-            let woken = wake.wait(&mut [wake.entry(), done.entry()], None).map_err(|source| {
-                Stopped::Failed(Error::Io { phase: session::Phase::Handshake, source: Arc::new(source) })
-            })?;
+            let woken = wake
+                .wait(&mut [wake.entry(), done.entry()], None)
+                .map_err(|source| {
+                    Stopped::Failed(Error::Io {
+                        phase: session::Phase::Handshake,
+                        source: Arc::new(source),
+                    })
+                })?;
             if woken {
                 return Err(Stopped::Interrupted);
             }
@@ -265,7 +278,8 @@ impl Connection {
         if !matches!(&**state, State::Connecting(connecting) if connecting.done.is_awake()) {
             return;
         }
-        let State::Connecting(connecting) = std::mem::replace(&mut **state, State::Down(Error::Closed)) else {
+        let State::Connecting(connecting) = std::mem::replace(&mut **state, State::Down(Error::Closed))
+        else {
             return;
         };
         let result = connecting.thread.join().unwrap_or(Err(Error::Closed));
@@ -305,7 +319,9 @@ impl Connection {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("state", &self.lock_stats().state).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("state", &self.lock_stats().state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -320,24 +336,24 @@ impl Drop for WakeOnDrop {
 /// Everything from the name to a session that is ready for media.
 fn establish(target: &Target, config: Arc<ClientConfig>, cancel: &Wake) -> Result<Driver, Error> {
     let timeout = config.timeout;
-    let addresses = resolve(&target.host, target.port, cancel, deadline(timeout)).map_err(|error| {
-        match error {
+    let addresses =
+        resolve(&target.host, target.port, cancel, deadline(timeout)).map_err(|error| match error {
             ResolveError::Cancelled => Error::Closed,
             ResolveError::TimedOut => Error::TimedOut(Phase::Resolve),
             error => Error::Resolve {
                 host: target.host.as_str().into(),
                 source: Arc::new(io::Error::other(error)),
             },
-        }
-    })?;
-    let socket = connect(&addresses, &target.tcp, cancel, deadline(timeout)).map_err(|error| match error {
-        ConnectError::Cancelled => Error::Closed,
-        ConnectError::TimedOut(_) => Error::TimedOut(Phase::Connect),
-        error => Error::Connect {
-            authority: format!("{}:{}", target.host, target.port).into(),
-            source: Arc::new(io::Error::other(error)),
-        },
-    })?;
+        })?;
+    let socket =
+        connect(&addresses, &target.tcp, cancel, deadline(timeout)).map_err(|error| match error {
+            ConnectError::Cancelled => Error::Closed,
+            ConnectError::TimedOut(_) => Error::TimedOut(Phase::Connect),
+            error => Error::Connect {
+                authority: format!("{}:{}", target.host, target.port).into(),
+                source: Arc::new(io::Error::other(error)),
+            },
+        })?;
     let now = Instant::now();
     let mut driver = Driver::new(socket, Session::client(config, now), timeout, now);
     loop {
@@ -345,7 +361,11 @@ fn establish(target: &Target, config: Arc<ClientConfig>, cancel: &Wake) -> Resul
             Ok(Event::Ready) => return Ok(driver),
             Ok(Event::Closed(Err(status))) => {
                 let phase = driver.session().phase();
-                return Err(session::Error::Rejected { phase, status: Box::new(status) }.into());
+                return Err(session::Error::Rejected {
+                    phase,
+                    status: Box::new(status),
+                }
+                .into());
             }
             Ok(Event::Closed(Ok(()))) => {
                 return Err(session::Error::Disconnected(driver.session().phase()).into());

@@ -30,6 +30,9 @@ const READ_INTERVAL: Duration = Duration::from_millis(50);
 /// peer is held back by TCP.
 const MAX_BACKLOG: usize = 8 << 20;
 
+/// Bytes that are read ahead in one go: a peer that sends faster than we read cannot keep the thread to itself.
+const MAX_READ_AHEAD: u64 = 1 << 20;
+
 /// Why a call came back without its result.
 #[derive(Debug)]
 pub enum Stopped {
@@ -49,9 +52,11 @@ impl From<Error> for Stopped {
 
 /// Bytes that crossed the socket, handshake included.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct ByteTotals {
-    pub(super) received: u64,
-    pub(super) sent: u64,
+pub struct ByteTotals {
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes that the kernel has taken.
+    pub sent: u64,
 }
 
 /// See the module.
@@ -109,7 +114,8 @@ impl Driver {
         &self.socket
     }
 
-    pub(super) const fn totals(&self) -> ByteTotals {
+    /// Bytes that crossed the socket up to now.
+    pub const fn totals(&self) -> ByteTotals {
         self.totals
     }
 
@@ -186,6 +192,37 @@ impl Driver {
         Some(event)
     }
 
+    /// What the socket has to be ready for before [`service`](Self::service) can do something.
+    pub fn interest(&self, now: Instant) -> Interest {
+        Interest {
+            readable: !self.is_full(),
+            writable: self.queued() > 0 && self.pacer.next(now).is_none(),
+        }
+    }
+
+    /// When [`service`](Self::service) has something to do though the socket is not ready: the session's
+    /// timeouts, our own rate, and a peer that has stopped reading.
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let stalled = match (self.blocked_since, self.write_timeout) {
+            (Some(since), Some(timeout)) => since.checked_add(timeout),
+            _ => None,
+        };
+        let pause = if self.queued() > 0 {
+            self.pacer.next(now)
+        } else {
+            None
+        };
+        [self.session.poll_timeout(), stalled, pause]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Bytes that wait for the socket to take them.
+    pub fn queued(&self) -> usize {
+        self.session.queued()
+    }
+
     /// Does what can be done without waiting: for connections that nobody drives just now, and for loops that
     /// watch many sockets. Errors are kept for whoever takes the events.
     pub fn service(&mut self, now: Instant) {
@@ -249,12 +286,16 @@ impl Driver {
     }
 
     fn io_error(&self, source: io::Error) -> Error {
-        Error::Io { phase: self.session.phase(), source: Arc::new(source) }
+        Error::Io {
+            phase: self.session.phase(),
+            source: Arc::new(source),
+        }
     }
 
     /// Reads without a taker: events go to the backlog, as far as it reaches.
     fn read_ahead(&mut self, now: Instant) {
-        while self.backlog_bytes < MAX_BACKLOG {
+        let enough = self.totals.received.saturating_add(MAX_READ_AHEAD);
+        while !self.is_full() && self.totals.received < enough {
             match self.read(now) {
                 Ok(Progress::Made) => self.store_events(),
                 Ok(Progress::Blocked) => return,
@@ -265,6 +306,12 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Whether reading has to wait for whoever takes the events or owes an answer; while the session waits for
+    /// one, it leaves its input alone.
+    fn is_full(&self) -> bool {
+        self.backlog_bytes.saturating_add(self.input.len()) >= MAX_BACKLOG
     }
 
     fn store_events(&mut self) {
@@ -356,24 +403,11 @@ impl Driver {
         deadline: Option<Instant>,
         wish: Wish,
     ) -> Result<(), Stopped> {
-        let queued = self.session.poll_transmit(now).is_some();
-        let paced = queued && self.pacer.allowance(now) == 0;
-        let stalled = match (self.blocked_since, self.write_timeout) {
-            (Some(since), Some(timeout)) => since.checked_add(timeout),
-            _ => None,
-        };
-        let pause = if paced { self.pacer.next(now) } else { None };
         if deadline.is_some_and(|deadline| now >= deadline) {
             return Err(Stopped::Elapsed);
         }
-        let until = [deadline, self.session.poll_timeout(), stalled, pause]
-            .into_iter()
-            .flatten()
-            .min();
-        let interest = Interest {
-            readable: self.backlog_bytes < MAX_BACKLOG,
-            writable: queued && !paced,
-        };
+        let until = [deadline, self.poll_timeout(now)].into_iter().flatten().min();
+        let interest = self.interest(now);
         let timeout = until.map(|until| until.saturating_duration_since(now));
         let ready = poll(Some((&self.socket, interest)), wake, timeout).map_err(|e| self.io_error(e))?;
         if ready.woken {

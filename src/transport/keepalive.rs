@@ -20,7 +20,10 @@ struct Registry {
     thread: Option<JoinHandle<()>>,
 }
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { connections: Vec::new(), thread: None });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    connections: Vec::new(),
+    thread: None,
+});
 static CHANGED: Condvar = Condvar::new();
 
 /// Has `connection` served from now on.
@@ -40,7 +43,11 @@ pub(super) fn deregister(connection: &Connection) {
         registry
             .connections
             .retain(|other| !std::ptr::eq(other.as_ptr(), connection) && other.strong_count() > 0);
-        if registry.connections.is_empty() { registry.thread.take() } else { None }
+        if registry.connections.is_empty() {
+            registry.thread.take()
+        } else {
+            None
+        }
     };
     if let Some(thread) = ended {
         CHANGED.notify_all();
@@ -58,7 +65,12 @@ fn lock() -> MutexGuard<'static, Registry> {
 fn run() {
     let me = thread::current().id();
     // Another thread may have been started since this one was told to end.
-    let is_mine = |registry: &Registry| registry.thread.as_ref().is_some_and(|own| own.thread().id() == me);
+    let is_mine = |registry: &Registry| {
+        registry
+            .thread
+            .as_ref()
+            .is_some_and(|own| own.thread().id() == me)
+    };
     let mut registry = lock();
     while is_mine(&registry) {
         let connections: Vec<_> = registry.connections.iter().filter_map(Weak::upgrade).collect();
@@ -70,7 +82,10 @@ fn run() {
         drop(connections);
         registry = lock();
         if is_mine(&registry) {
-            registry = CHANGED.wait_timeout(registry, INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
+            registry = CHANGED
+                .wait_timeout(registry, INTERVAL)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }

@@ -2,6 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(windows)]
+use std::os::windows::io::{AsSocket, BorrowedSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Type};
@@ -62,6 +66,22 @@ impl Listener {
     /// The address that peers connect to, with the port that the system chose.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         tcp::local_addr(&self.inner)
+    }
+}
+
+/// For those who poll it together with descriptors of their own.
+#[cfg(unix)]
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+/// For those who poll it together with sockets of their own.
+#[cfg(windows)]
+impl AsSocket for Listener {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        self.inner.as_socket()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Sockets, threads and clocks: the only layer that has any. It moves the bytes of a sans-I/O session.
 //!
-//! Everything here runs on the caller's thread: a nonblocking call is tried first, and only when it would block
-//! does [`tcp::poll`] wait for the socket, for the [`wake::Wake`] that cancels it, or for a deadline. Name
-//! resolution is the one exception, because the system offers no way to cancel it; see [`resolve`].
+//! Everything here runs on the caller's thread: a nonblocking call is tried first, and only when it would
+//! block does [`tcp::poll`] wait for the socket, for the [`wake::Wake`] that cancels it, or for a deadline.
+//! Name resolution is the one exception, because the system offers no way to cancel it; see [`resolve`].
 //!
 //! A connection is made by [`resolve::resolve`], then [`race::connect`]; or taken from a
-//! [`listener::Listener`]. Both end in a [`tcp::Socket`]. [`pace::Pacer`] spreads what is written to it over time.
+//! [`listener::Listener`]. Both end in a [`tcp::Socket`]. [`pace::Pacer`] spreads what is written to it over
+//! time.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -1,7 +1,7 @@
 //! The token bucket behind `peak-kbps`: how much may be written now, and when more may be.
 //!
-//! It is told the time and touches no socket. Where the system could pace a socket itself (`SO_MAX_PACING_RATE`),
-//! no crate has a safe interface for it.
+//! It is told the time and touches no socket. Where the system could pace a socket itself
+//! (`SO_MAX_PACING_RATE`), no crate has a safe interface for it.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ const SEGMENT: u64 = 1448;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
-/// Spreads writes so that they stay below a rate, counted over any time longer than a burst of 20 ms (or of one
-/// TCP segment).
+/// Spreads writes so that they stay below a rate, counted over any time longer than a burst of 20 ms (or of
+/// one TCP segment).
 #[derive(Clone, Debug)]
 pub struct Pacer {
     /// Bytes per second; 0 is no limit.
     rate: u64,
-    /// What may be written, in bytes times nanoseconds a second so that no rounding adds up. Negative when more
-    /// was written than allowed.
+    /// What may be written, in bytes times nanoseconds a second so that no rounding adds up. Negative when
+    /// more was written than allowed.
     credit: i128,
     /// When `credit` was right.
     since: Instant,
@@ -59,7 +59,8 @@ impl Pacer {
         usize::try_from(self.credit / NANOS_PER_SECOND).unwrap_or(usize::MAX)
     }
 
-    /// Takes `bytes` that were written off the last allowance. More than that is made up for by a longer pause.
+    /// Takes `bytes` that were written off the last allowance. More than that is made up for by a longer
+    /// pause.
     pub fn spent(&mut self, bytes: usize) {
         if self.rate != 0 {
             self.credit -= units(bytes as u64);

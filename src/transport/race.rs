@@ -1,7 +1,7 @@
 //! Connecting to the first of several addresses that answers, RFC 8305 section 5 ("Happy Eyeballs").
 //!
-//! The addresses come in the order to try them, see [`super::resolve`]. Each gets a head start before the next is
-//! tried beside it; one that fails gives way at once.
+//! The addresses come in the order to try them, see [`super::resolve`]. Each gets a head start before the
+//! next is tried beside it; one that fails gives way at once.
 
 use std::fmt;
 use std::io;
@@ -15,8 +15,8 @@ use socket2::{Domain, Protocol, Type};
 use super::tcp::{Socket, TcpOptions};
 use super::wake::Wake;
 
-/// Head start of an address over the next: the Connection Attempt Delay of RFC 8305, which recommends 250 ms and
-/// allows 100 ms to 2 s. FFmpeg and OBS have found 200 ms.
+/// Head start of an address over the next: the Connection Attempt Delay of RFC 8305, which recommends 250 ms
+/// and allows 100 ms to 2 s. FFmpeg and OBS have found 200 ms.
 const HEAD_START: Duration = Duration::from_millis(200);
 
 /// Connects to the first of `addresses` that lets us. Returns within `deadline`, and at once when `cancel` is
@@ -124,8 +124,8 @@ impl Attempt {
             return Err(error);
         }
         let peer = self.socket.peer_addr()?;
-        // A connect to a free local port in the ephemeral range may be given that very port to connect from, and
-        // so meet itself (a simultaneous open, RFC 9293 section 3.5). Nobody listens there.
+        // A connect to a free local port in the ephemeral range may be given that very port to connect from,
+        // and so meet itself (a simultaneous open, RFC 9293 section 3.5). Nobody listens there.
         if peer.as_socket() == self.socket.local_addr()?.as_socket() {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }

@@ -1,7 +1,7 @@
 //! Host names to addresses, in the order to try them.
 //!
-//! The system's resolver blocks for as long as it likes and cannot be cancelled. So it runs on a thread of its own
-//! that owns nothing but the name, and is abandoned when its answer is no longer wanted.
+//! The system's resolver blocks for as long as it likes and cannot be cancelled. So it runs on a thread of
+//! its own that owns nothing but the name, and is abandoned when its answer is no longer wanted.
 
 use std::fmt;
 use std::io;
@@ -15,8 +15,8 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::wake::Wake;
 
-/// Lookups that may run at once in this process, abandoned ones included. A thread of a dead name server ends by
-/// itself after half a minute or so.
+/// Lookups that may run at once in this process, abandoned ones included. A thread of a dead name server ends
+/// by itself after half a minute or so.
 const MAX_LOOKUPS: usize = 256;
 
 /// Addresses of one name that are worth trying.
@@ -24,9 +24,9 @@ const MAX_ADDRESSES: usize = 16;
 
 static LOOKUPS: Lookups = Lookups::new(MAX_LOOKUPS);
 
-/// The addresses of `host`, both families in turn beginning with the one that the system prefers (RFC 8305 section
-/// 4), at most 16. An IP address, with or without the brackets of an IPv6 address in a URL, is its own answer.
-/// Returns by `deadline`, and at once when `cancel` is awake.
+/// The addresses of `host`, both families in turn beginning with the one that the system prefers (RFC 8305
+/// section 4), at most 16. An IP address, with or without the brackets of an IPv6 address in a URL, is its
+/// own answer. Returns by `deadline`, and at once when `cancel` is awake.
 pub fn resolve(
     host: &str,
     port: u16,
@@ -227,7 +227,8 @@ pub(super) mod tests {
         (lookup, started, answer)
     }
 
-    /// A lookup that no name server answers, given up after `patience`. Dropping what it returns ends its thread.
+    /// A lookup that no name server answers, given up after `patience`. Dropping what it returns ends its
+    /// thread.
     pub(in crate::transport) fn abandoned_lookup(patience: Duration) -> impl Sized {
         static ANY_NUMBER: Lookups = Lookups::new(usize::MAX);
         let (lookup, _started, answer) = black_hole();

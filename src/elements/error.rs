@@ -1,0 +1,251 @@
+//! Every way to fail, in the words and codes of GStreamer. The table is in `docs/errors.md`.
+//!
+//! The sentence says what happened and what to do next; the debug text has the cause as the layers below told
+//! it. Neither holds a secret: what a server said is scrubbed of the URL's, and hosts are all that is named.
+
+use std::fmt;
+use std::io;
+
+use crate::session::{self, Status};
+use crate::transport::{self, Phase};
+use crate::url::{RtmpUrl, UrlError};
+
+/// Which element speaks: opening and losing a stream have other codes on either side.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Side {
+    Source,
+    Sink,
+}
+
+impl Side {
+    const fn open(self) -> gst::ResourceError {
+        match self {
+            Self::Source => gst::ResourceError::OpenRead,
+            Self::Sink => gst::ResourceError::OpenWrite,
+        }
+    }
+
+    const fn lost(self) -> gst::ResourceError {
+        match self {
+            Self::Source => gst::ResourceError::Read,
+            Self::Sink => gst::ResourceError::Write,
+        }
+    }
+
+    /// Before the stream flows, opening it has failed; after that, it is lost.
+    const fn during(self, phase: session::Phase) -> gst::ResourceError {
+        match phase {
+            session::Phase::Handshake
+            | session::Phase::Connect
+            | session::Phase::CreateStream
+            | session::Phase::Publish
+            | session::Phase::Play => self.open(),
+            session::Phase::Media | session::Phase::Closing => self.lost(),
+        }
+    }
+}
+
+fn message(
+    code: impl gst::MessageErrorDomain,
+    text: &str,
+    debug: Option<&dyn fmt::Display>,
+) -> gst::ErrorMessage {
+    let debug = debug.map(ToString::to_string);
+    gst::ErrorMessage::new(&code, Some(text), debug.as_deref(), file!(), "", line!())
+}
+
+/// A location, property or argument that cannot be used.
+pub(super) fn bad_url(fault: &UrlError) -> gst::ErrorMessage {
+    message(gst::ResourceError::Settings, &fault.to_string(), None)
+}
+
+/// Something that a later version will do.
+pub(super) fn not_supported_yet(what: &str) -> gst::ErrorMessage {
+    let text = format!("Not supported yet: {what}. Leave it out, or use rtmp2src and rtmp2sink for it.");
+    message(gst::CoreError::NotImplemented, &text, None)
+}
+
+/// The operating system has no random bytes, threads or descriptors.
+pub(super) fn no_entropy() -> gst::ErrorMessage {
+    message(
+        gst::ResourceError::Failed,
+        "The operating system gave no random bytes.",
+        None,
+    )
+}
+
+/// The operating system refused a thread or a descriptor.
+pub(super) fn no_resources(error: &io::Error) -> gst::ErrorMessage {
+    let text = format!("The operating system refused a thread or a file descriptor: {error}.");
+    message(gst::ResourceError::NoSpaceLeft, &text, None)
+}
+
+/// Input of the sink that is not FLV.
+pub(super) fn bad_flv(error: &crate::flv::Error) -> gst::ErrorMessage {
+    let text = format!(
+        "The input is not FLV at byte {}: {}. Put flvmux streamable=true before rtmpsink.",
+        error.offset, error.cause
+    );
+    message(gst::StreamError::Format, &text, None)
+}
+
+/// A connection that failed.
+pub(super) fn failed(error: &transport::Error, side: Side, url: &RtmpUrl) -> gst::ErrorMessage {
+    let authority = format!("{}:{}", url.host(), url.port());
+    match error {
+        transport::Error::Resolve { host, source } => message(
+            side.open(),
+            &format!("Could not find the host {host}. Check its spelling and the name server."),
+            Some(source),
+        ),
+        transport::Error::Connect { source, .. } => {
+            let text = match source.kind() {
+                io::ErrorKind::ConnectionRefused => format!(
+                    "{authority} refused the connection. Is the server running, and is this its RTMP port?"
+                ),
+                _ => format!("Could not connect to {authority}: {source}."),
+            };
+            message(side.open(), &text, Some(source))
+        }
+        transport::Error::TimedOut(phase) => timed_out(*phase, side, &authority),
+        transport::Error::Io { phase, source } => message(
+            side.during(*phase),
+            &format!("The connection to {authority} was lost during {phase}: {source}."),
+            Some(source),
+        ),
+        transport::Error::Session(error) => session_failed(error, side, url, &authority),
+        transport::Error::Closed => message(side.lost(), "The connection is closed.", None),
+    }
+}
+
+fn timed_out(phase: Phase, side: Side, authority: &str) -> gst::ErrorMessage {
+    let (code, text) = match phase {
+        Phase::Resolve => (
+            side.open(),
+            "No name server answered in time. Check the network, or raise timeout.".to_owned(),
+        ),
+        Phase::Connect => (
+            side.open(),
+            format!("{authority} did not answer in time. Check the address and firewalls, or raise timeout."),
+        ),
+        Phase::Session(session::Phase::Handshake) => (
+            side.open(),
+            format!(
+                "{authority} accepted the connection but did not answer the RTMP handshake in time. Is it an RTMP server?"
+            ),
+        ),
+        Phase::Session(phase) => (
+            side.during(phase),
+            format!(
+                "{authority} did not answer {phase} in time. Check application and stream, or raise timeout."
+            ),
+        ),
+        Phase::Write => (
+            side.lost(),
+            format!("{authority} has stopped reading. Lower the bitrate, or raise timeout."),
+        ),
+    };
+    message(code, &text, Some(&format_args!("timeout during {phase}")))
+}
+
+fn session_failed(error: &session::Error, side: Side, url: &RtmpUrl, authority: &str) -> gst::ErrorMessage {
+    match error {
+        session::Error::Malformed(malformed) => message(
+            gst::ResourceError::Failed,
+            &format!("{authority} does not speak RTMP as it should: {malformed}."),
+            Some(error),
+        ),
+        session::Error::PeerMisbehaved(what) => message(
+            gst::ResourceError::Failed,
+            &format!("{authority} does not speak RTMP as it should: {what}."),
+            Some(error),
+        ),
+        session::Error::LimitExceeded(what) => message(
+            gst::ResourceError::Failed,
+            &format!("{authority} sent more than is taken: {what}."),
+            Some(error),
+        ),
+        session::Error::Rejected { phase, status } => rejected(*phase, status, side, url, authority),
+        session::Error::TimedOut(phase) => timed_out(Phase::Session(*phase), side, authority),
+        session::Error::Disconnected(phase) => {
+            let text = match phase {
+                session::Phase::Handshake => {
+                    format!("{authority} closed the connection during the handshake. Is it an RTMP server?")
+                }
+                session::Phase::Connect => format!(
+                    "{authority} closed the connection without answering connect. Check the application name."
+                ),
+                session::Phase::CreateStream | session::Phase::Publish | session::Phase::Play => format!(
+                    "{authority} closed the connection instead of answering {phase}. Check the stream name or key."
+                ),
+                session::Phase::Media | session::Phase::Closing => {
+                    format!("{authority} closed the connection before the stream had ended.")
+                }
+            };
+            message(side.during(*phase), &text, Some(error))
+        }
+        session::Error::ApiMisuse(what) => message(
+            gst::LibraryError::Failed,
+            &format!("This is a bug in the element: {what}."),
+            None,
+        ),
+    }
+}
+
+/// The server's refusal, by its code, in its own words.
+fn rejected(
+    phase: session::Phase,
+    status: &Status,
+    side: Side,
+    url: &RtmpUrl,
+    authority: &str,
+) -> gst::ErrorMessage {
+    let ends = |words: &[&str]| {
+        words.iter().any(|word| {
+            status
+                .code
+                .to_ascii_lowercase()
+                .ends_with(&word.to_ascii_lowercase())
+        })
+    };
+    let (code, advice) = if ends(&["BadName"]) {
+        (
+            gst::ResourceError::Busy,
+            "Is somebody publishing under this name already?",
+        )
+    } else if ends(&["StreamNotFound", "NotFound"]) {
+        (
+            gst::ResourceError::NotFound,
+            "Check the stream name, and that it is being published.",
+        )
+    } else if ends(&["InvalidApp"]) {
+        (gst::ResourceError::NotFound, "Check the application name.")
+    } else if ends(&["Rejected", "Denied", "Unauthorized", "NoAccess", "Prohibited"]) {
+        (
+            gst::ResourceError::NotAuthorized,
+            "Check the application, and the stream name or key.",
+        )
+    } else {
+        (side.during(phase), "Check the application and the stream name.")
+    };
+    // The server may repeat a stream key or a password.
+    let words = url.scrub(&status.description);
+    let words = words.trim().trim_end_matches('.');
+    let said = match (status.code.as_str(), words) {
+        ("", "") => "no reason given".to_owned(),
+        ("", words) => words.to_owned(),
+        (code, "") => url.scrub(code),
+        (code, words) => format!("{}, {words}", url.scrub(code)),
+    };
+    message(
+        code,
+        &format!("{authority} refused {phase}: {}. {advice}", printable(&said)),
+        Some(&format_args!("the server refused {phase}")),
+    )
+}
+
+/// What a server said, without the control characters that would garble a terminal.
+fn printable(text: &str) -> String {
+    const MAX_WORDS: usize = 300;
+    text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect()
+}

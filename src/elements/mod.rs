@@ -1,0 +1,62 @@
+//! The GStreamer elements: properties, caps, buffers, events and errors around a connection. The only layer that
+//! knows GStreamer.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "elements have a clock, as transport does"
+)]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gst::glib;
+use gst::prelude::*;
+
+use crate::session::Status;
+use crate::url::RtmpUrl;
+
+pub mod enums;
+mod error;
+mod rtmpsink;
+mod rtmpsrc;
+mod settings;
+mod stats;
+
+pub use self::rtmpsink::RtmpSink;
+pub use self::rtmpsrc::RtmpSrc;
+
+/// Above rtmp2src and rtmp2sink, which have PRIMARY + 1, so that `rtmp://` URIs come here.
+const RANK: i32 = 258;
+
+/// The alias must not be preferred to the name, but to rtmp2's elements if the name is taken: of equal ranks the
+/// first name in the alphabet wins.
+const ALIAS_RANK: i32 = 257;
+
+/// Author of the elements' metadata.
+const AUTHORS: &str = "The gst-plugin-rtmp developers";
+
+/// Registers all elements of the plugin.
+pub(crate) fn register_all(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    rtmpsrc::register(plugin)?;
+    rtmpsink::register(plugin)
+}
+
+fn register(plugin: &gst::Plugin, name: &str, alias: &str, type_: glib::Type) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), alias, gst::Rank::from(ALIAS_RANK), type_)?;
+    gst::Element::register(Some(plugin), name, gst::Rank::from(RANK), type_)
+}
+
+/// Tells the application what the server said, as an element message `rtmp-status` with the strings `level`, `code`
+/// and `description`.
+fn post_status(element: &gst::Element, url: &RtmpUrl, status: &Status) {
+    let structure = gst::Structure::builder("rtmp-status")
+        .field("level", status.level.as_str())
+        .field("code", url.scrub(&status.code))
+        .field("description", url.scrub(&status.description))
+        .build();
+    // Refused only by an element without a bus, which nobody listens to.
+    let _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
+}
+
+/// A panic while a lock was held leaves settings and queues that are as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,522 @@
+//! The element's class: states, buffers and events around one publishing connection.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+use once_cell::sync::{Lazy, OnceCell};
+
+use super::tags::Tags;
+use crate::elements::enums::StopCommands;
+use crate::elements::error::{self, Side};
+use crate::elements::settings::{self, Role, Settings};
+use crate::elements::{lock, post_status, stats};
+use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, PublishKind};
+use crate::transport::wake::Wake;
+use crate::transport::{self, Connection, LostHook, Stats, Stopped};
+
+static CAT: Lazy<gst::DebugCategory> =
+    Lazy::new(|| gst::DebugCategory::new("rtmpsink", gst::DebugColorFlags::empty(), Some("RTMP publisher")));
+
+/// How long a stream that is stopped without EOS may take to say good-bye. The state change waits for it.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+/// How long EOS may take when `timeout` sets no limit.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Copy)]
+struct SinkSettings {
+    chunk_size: u32,
+    stop_commands: StopCommands,
+    peak_kbps: u32,
+}
+
+impl Default for SinkSettings {
+    fn default() -> Self {
+        Self {
+            chunk_size: DEFAULT_CHUNK_SIZE,
+            stop_commands: StopCommands::default(),
+            peak_kbps: 0,
+        }
+    }
+}
+
+/// What interrupts the streaming thread: `streaming` for as long as the base class says unlock, `closing` from the
+/// moment on in which the stream is to end whatever is still queued.
+struct Wakes {
+    streaming: Wake,
+    closing: Wake,
+}
+
+#[derive(Default)]
+pub struct RtmpSink {
+    settings: Mutex<(Settings, SinkSettings)>,
+    wakes: OnceCell<Wakes>,
+    /// Never held while anything is waited for.
+    connection: Mutex<Option<Arc<Connection>>>,
+    tags: Mutex<Tags>,
+    last_stats: Mutex<Stats>,
+    /// Whether the failure of the connection was posted: it may be found out in more than one place.
+    failed: AtomicBool,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for RtmpSink {
+    const NAME: &'static str = "GstRsRtmpSink";
+    type Type = super::RtmpSink;
+    type ParentType = gst_base::BaseSink;
+    type Interfaces = (gst::URIHandler,);
+}
+
+impl ObjectImpl for RtmpSink {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: Lazy<Vec<glib::ParamSpec>> = Lazy::new(|| {
+            let mut properties = settings::properties();
+            properties.extend([
+                glib::ParamSpecUInt::builder("chunk-size")
+                    .nick("Chunk size")
+                    .blurb(
+                        "Bytes of a message that are sent in one piece; other messages go in between pieces",
+                    )
+                    .minimum(1)
+                    .maximum(i32::MAX.cast_unsigned())
+                    .default_value(DEFAULT_CHUNK_SIZE)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("peak-kbps")
+                    .nick("Peak rate")
+                    .blurb("Most kbit/s to send, 0 = no limit")
+                    .maximum(i32::MAX.cast_unsigned() / 125)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecFlags::builder::<StopCommands>("stop-commands")
+                    .default_value(StopCommands::default())
+                    .nick("Stop commands")
+                    .blurb("Commands that end the stream before the connection is closed")
+                    .mutable_ready()
+                    .build(),
+            ]);
+            properties
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = lock(&self.settings);
+        let (shared, own) = &mut *settings;
+        match pspec.name() {
+            "chunk-size" => own.chunk_size = value.get().unwrap_or(DEFAULT_CHUNK_SIZE),
+            "stop-commands" => own.stop_commands = value.get().unwrap_or_default(),
+            "peak-kbps" => {
+                own.peak_kbps = value.get().unwrap_or_default();
+                let kbps = own.peak_kbps;
+                drop(settings);
+                if let Some(connection) = &*lock(&self.connection) {
+                    connection.set_peak_rate(kbps);
+                }
+            }
+            name => {
+                if !shared.set(name, value) {
+                    gst::warning!(CAT, imp = self, "no such property: {name}");
+                }
+            }
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = lock(&self.settings);
+        let (shared, own) = &*settings;
+        match pspec.name() {
+            "chunk-size" => own.chunk_size.to_value(),
+            "stop-commands" => own.stop_commands.to_value(),
+            "peak-kbps" => own.peak_kbps.to_value(),
+            "stats" => {
+                drop(settings);
+                self.stats().to_value()
+            }
+            name => shared.get(name).unwrap_or_else(|| pspec.default_value().clone()),
+        }
+    }
+}
+
+impl GstObjectImpl for RtmpSink {}
+
+impl ElementImpl for RtmpSink {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: Lazy<gst::subclass::ElementMetadata> = Lazy::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "RTMP sink",
+                "Sink/Network",
+                "Publishes FLV to an RTMP server",
+                crate::elements::AUTHORS,
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
+            let caps = gst::Caps::new_empty_simple("video/x-flv");
+            gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &caps)
+                .into_iter()
+                .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::ReadyToPaused => {
+                if let Some(wakes) = self.wakes.get() {
+                    wakes.closing.reset();
+                }
+                // Left by a publish that ended in READY; the first one was begun by start().
+                if self.connects_at_once() && lock(&self.connection).is_none() {
+                    self.connect().map_err(|error| {
+                        self.post_error_message(error);
+                        gst::StateChangeError
+                    })?;
+                }
+            }
+            gst::StateChange::PausedToReady => {
+                // Ends an EOS that is still draining; the base class ends everything else.
+                if let Some(wakes) = self.wakes.get() {
+                    wakes.closing.wake();
+                }
+            }
+            _ => {}
+        }
+        let success = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            self.disconnect();
+            *lock(&self.tags) = Tags::default();
+        }
+        Ok(success)
+    }
+}
+
+impl BaseSinkImpl for RtmpSink {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        self.wakes.get_or_try_init(|| {
+            Ok(Wakes {
+                streaming: Wake::new().map_err(|e| error::no_resources(&e))?,
+                closing: Wake::new().map_err(|e| error::no_resources(&e))?,
+            })
+        })?;
+        for warning in lock(&self.settings).0.warnings() {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ["{}", warning]);
+        }
+        // Also checks the settings when the connection is made later, so that mistakes show at once.
+        let prepared = self.prepare()?;
+        if self.connects_at_once() {
+            self.open(prepared)?;
+        }
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.disconnect();
+        *lock(&self.tags) = Tags::default();
+        Ok(())
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(wakes) = self.wakes.get() {
+            wakes.streaming.wake();
+        }
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(wakes) = self.wakes.get() {
+            wakes.streaming.reset();
+        }
+        Ok(())
+    }
+
+    fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let headers = stream_headers(caps);
+        gst::debug!(CAT, imp = self, "caps with {} stream headers", headers.len());
+        if headers.is_empty() {
+            return Ok(());
+        }
+        lock(&self.tags)
+            .set_headers(headers)
+            .map_err(|error| gst::loggable_error!(CAT, "the caps' streamheader is not FLV: {error}"))
+    }
+
+    fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        lock(&self.tags).push(bytes(buffer.clone())?);
+        self.publish()
+    }
+
+    fn render_list(&self, list: &gst::BufferList) -> Result<gst::FlowSuccess, gst::FlowError> {
+        {
+            let mut tags = lock(&self.tags);
+            for buffer in list.iter_owned() {
+                tags.push(bytes(buffer)?);
+            }
+        }
+        self.publish()
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Eos(_) => self.drain(),
+            gst::EventView::FlushStart(_) => {
+                if let Some(wakes) = self.wakes.get() {
+                    wakes.closing.wake();
+                }
+            }
+            gst::EventView::FlushStop(_) => {
+                if let Some(wakes) = self.wakes.get() {
+                    wakes.closing.reset();
+                }
+                // What follows starts at a tag; messages that were begun are still sent to their end.
+                lock(&self.tags).flush();
+            }
+            _ => {}
+        }
+        self.parent_event(event)
+    }
+}
+
+impl URIHandlerImpl for RtmpSink {
+    const URI_TYPE: gst::URIType = gst::URIType::Sink;
+
+    fn protocols() -> &'static [&'static str] {
+        settings::PROTOCOLS
+    }
+
+    fn uri(&self) -> Option<String> {
+        Some(lock(&self.settings).0.location())
+    }
+
+    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
+        if self.obj().current_state() > gst::State::Ready {
+            return Err(glib::Error::new(
+                gst::URIError::BadState,
+                "The URI cannot change while publishing",
+            ));
+        }
+        lock(&self.settings)
+            .0
+            .set_location(Some(uri))
+            .map_err(|fault| glib::Error::new(gst::URIError::BadUri, &fault.to_string()))
+    }
+}
+
+impl RtmpSink {
+    fn connects_at_once(&self) -> bool {
+        lock(&self.settings).0.async_connect
+    }
+
+    /// Whether the settings can be used, and what they come to.
+    fn prepare(&self) -> Result<settings::Prepared, gst::ErrorMessage> {
+        let settings = lock(&self.settings);
+        let (shared, own) = &*settings;
+        shared.connection(Role {
+            intent: Intent::Publish {
+                kind: PublishKind::Live,
+            },
+            chunk_size: own.chunk_size,
+            stop_commands: own.stop_commands.into(),
+            idle_timeout: None,
+        })
+    }
+
+    fn connect(&self) -> Result<Arc<Connection>, gst::ErrorMessage> {
+        let prepared = self.prepare()?;
+        self.open(prepared)
+    }
+
+    fn open(&self, (target, config): settings::Prepared) -> Result<Arc<Connection>, gst::ErrorMessage> {
+        gst::info!(CAT, imp = self, "connecting to {}", lock(&self.settings).0.url());
+        let connection = Connection::open(target, config, Some(self.lost_hook()))
+            .map_err(|error| error::no_resources(&error))?;
+        connection.set_peak_rate(lock(&self.settings).1.peak_kbps);
+        lock(&self.tags).start_over();
+        self.failed.store(false, Ordering::Relaxed);
+        *lock(&self.connection) = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// Tells the application of a loss while no buffer comes that would find it out.
+    fn lost_hook(&self) -> LostHook {
+        let element = self.obj().downgrade();
+        Box::new(move |error| {
+            let Some(element) = element.upgrade() else { return };
+            let error = error.clone();
+            // On a thread of GStreamer's, since the application may do anything in answer, stop the element too.
+            element.call_async(move |element| element.imp().post_failure(&error));
+        })
+    }
+
+    /// Publishes what the tags hold, waiting until all of it is in the kernel.
+    fn publish(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let connection = lock(&self.connection).clone();
+        let connection = match connection {
+            Some(connection) => connection,
+            None => self.connect().map_err(|error| self.fail(error))?,
+        };
+        self.resume_until(|wake| connection.wait_ready(wake))?;
+
+        let (media, error) = self.take_media();
+        let mut media = Some(media);
+        self.resume_until(|wake| connection.send(media.take().unwrap_or_default(), wake))?;
+        while let Some(event) = connection.poll_event() {
+            if let Event::Status(status) = event {
+                gst::debug!(CAT, imp = self, "the server says {status}");
+                post_status(self.obj().upcast_ref(), lock(&self.settings).0.url(), &status);
+            }
+        }
+        match error {
+            Some(error) => Err(self.fail(error::bad_flv(&error))),
+            None => Ok(gst::FlowSuccess::Ok),
+        }
+    }
+
+    /// All complete tags, and the error that ends them.
+    fn take_media(&self) -> (Vec<Media>, Option<crate::flv::Error>) {
+        let mut tags = lock(&self.tags);
+        let encrypted = tags.encrypted();
+        let mut media = Vec::new();
+        let error = loop {
+            match tags.next() {
+                Ok(Some(message)) => media.push(message),
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        let encrypted_now = tags.encrypted();
+        drop(tags);
+        if encrypted == 0 && encrypted_now > 0 {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Decrypt,
+                ["The input has encrypted FLV tags, which are left out."]
+            );
+        }
+        (media, error)
+    }
+
+    /// Calls `action` until it is done. When the base class interrupts it for a pause, it goes on after it.
+    fn resume_until(
+        &self,
+        mut action: impl FnMut(&Wake) -> Result<(), Stopped>,
+    ) -> Result<(), gst::FlowError> {
+        let wakes = self.wakes.get().ok_or(gst::FlowError::Flushing)?;
+        loop {
+            match action(&wakes.streaming) {
+                Ok(()) => return Ok(()),
+                Err(Stopped::Interrupted | Stopped::Elapsed) => {
+                    self.obj().wait_preroll()?;
+                }
+                Err(Stopped::Failed(error)) => {
+                    self.post_failure(&error);
+                    return Err(gst::FlowError::Error);
+                }
+            }
+        }
+    }
+
+    /// EOS: everything is written, the stop commands are sent and the connection is shut down.
+    fn drain(&self) {
+        let pending = lock(&self.tags).pending();
+        if pending > 0 {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                [
+                    "The input ended inside a tag; its first {} bytes were not sent.",
+                    pending
+                ]
+            );
+        }
+        let timeout = lock(&self.settings).0.timeout().unwrap_or(LONGEST_DRAIN);
+        let (Some(connection), Some(wakes)) = (lock(&self.connection).take(), self.wakes.get()) else {
+            return;
+        };
+        let closed = connection.close(&wakes.closing, timeout);
+        self.keep_stats(&connection);
+        match closed {
+            Ok(()) => gst::info!(CAT, imp = self, "published to the end"),
+            Err(Stopped::Interrupted) => gst::info!(CAT, imp = self, "stopped while draining"),
+            Err(Stopped::Elapsed) => self.post_failure(&transport::Error::TimedOut(transport::Phase::Write)),
+            Err(Stopped::Failed(error)) => self.post_failure(&error),
+        }
+    }
+
+    fn disconnect(&self) {
+        let Some(connection) = lock(&self.connection).take() else {
+            return;
+        };
+        let Ok(never) = Wake::new() else { return };
+        if let Err(stopped) = connection.close(&never, FAREWELL) {
+            gst::debug!(
+                CAT,
+                imp = self,
+                "the connection was not closed in good order: {stopped:?}"
+            );
+        }
+        self.keep_stats(&connection);
+    }
+
+    fn keep_stats(&self, connection: &Connection) {
+        *lock(&self.last_stats) = connection.stats();
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let connection = lock(&self.connection).clone();
+        match connection {
+            Some(connection) => stats::structure(&connection.stats()),
+            None => stats::structure(&lock(&self.last_stats)),
+        }
+    }
+
+    fn post_failure(&self, error: &transport::Error) {
+        if self.failed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        gst::info!(CAT, imp = self, "failed: {error}");
+        let message = error::failed(error, Side::Sink, lock(&self.settings).0.url());
+        self.post_error_message(message);
+    }
+
+    fn fail(&self, error: gst::ErrorMessage) -> gst::FlowError {
+        self.post_error_message(error);
+        gst::FlowError::Error
+    }
+}
+
+/// The buffer's bytes without a copy, unless it consists of several memories.
+fn bytes(buffer: gst::Buffer) -> Result<Bytes, gst::FlowError> {
+    let mapped = buffer
+        .into_mapped_buffer_readable()
+        .map_err(|_| gst::FlowError::Error)?;
+    Ok(Bytes::from_owner(mapped))
+}
+
+fn stream_headers(caps: &gst::Caps) -> Vec<Bytes> {
+    let Some(value) = caps.structure(0).and_then(|s| s.value("streamheader").ok()) else {
+        return Vec::new();
+    };
+    let buffers: Vec<gst::Buffer> = if let Ok(array) = value.get::<gst::ArrayRef<'_>>() {
+        array.iter().filter_map(|value| value.get().ok()).collect()
+    } else {
+        value.get().into_iter().collect()
+    };
+    buffers
+        .into_iter()
+        .filter_map(|buffer| bytes(buffer).ok())
+        .collect()
+}

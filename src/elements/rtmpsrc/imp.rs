@@ -1,0 +1,699 @@
+//! The element's class: states, caps, segments and buffers around one playing connection.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::base_src::CreateSuccess;
+use gst_base::subclass::prelude::*;
+use once_cell::sync::{Lazy, OnceCell};
+
+use super::tags::{FlvTag, Output, Tags, is_frame, is_key_frame};
+use crate::elements::enums::{PlayStart, StartMode};
+use crate::elements::error::{self, Side};
+use crate::elements::settings::{self, Role, Settings};
+use crate::elements::{lock, post_status, stats};
+use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, Phase};
+use crate::transport::wake::Wake;
+use crate::transport::{self, Connection, Stats, Stopped};
+
+static CAT: Lazy<gst::DebugCategory> =
+    Lazy::new(|| gst::DebugCategory::new("rtmpsrc", gst::DebugColorFlags::empty(), Some("RTMP player")));
+
+/// How long a stream that is stopped may take to say good-bye. The state change waits for it.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+/// Latency that is reported by default: what a network without trouble varies by.
+const DEFAULT_LATENCY: u32 = 200;
+
+/// Client buffer that servers of recorded streams send ahead by; rtmp2src's and librtmp's figure.
+const DEFAULT_BUFFER_LENGTH: u32 = 30_000;
+
+/// A live stream that was received for longer than this before PLAYING has gone stale.
+const STALE: Duration = Duration::from_secs(3);
+
+/// The burst at the start is over when nothing has come for this long.
+const BURST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The burst at the start is over after this long in any case.
+const LONGEST_BURST: Duration = Duration::from_millis(500);
+
+/// Tags of at most this size are put in one piece: a copy of them costs less than two more memories.
+const SMALL_TAG: usize = 512;
+
+#[derive(Clone, Copy)]
+struct SrcSettings {
+    is_live: bool,
+    latency: u32,
+    start_mode: StartMode,
+    play_start: PlayStart,
+    buffer_length: u32,
+    idle_timeout: u32,
+    no_eof_is_error: bool,
+}
+
+impl Default for SrcSettings {
+    fn default() -> Self {
+        Self {
+            is_live: true,
+            latency: DEFAULT_LATENCY,
+            start_mode: StartMode::default(),
+            play_start: PlayStart::default(),
+            buffer_length: DEFAULT_BUFFER_LENGTH,
+            idle_timeout: 0,
+            no_eof_is_error: true,
+        }
+    }
+}
+
+/// What the streaming thread works on.
+#[derive(Default)]
+struct Stream {
+    tags: Tags,
+    ready: VecDeque<gst::Buffer>,
+    /// The next frame starts a segment of its own.
+    wants_segment: bool,
+    /// Frames are dropped until one at which decoding can start.
+    wants_key_frame: bool,
+    is_discont: bool,
+    /// The end came while a burst was gathered.
+    ended: bool,
+    connected: Option<Instant>,
+}
+
+#[derive(Default)]
+pub struct RtmpSrc {
+    settings: Mutex<(Settings, SrcSettings)>,
+    wake: OnceCell<Wake>,
+    /// Never held while anything is waited for.
+    connection: Mutex<Option<Arc<Connection>>>,
+    stream: Mutex<Stream>,
+    /// The element has gone to PLAYING since the streaming thread looked last.
+    resumed: AtomicBool,
+    last_stats: Mutex<Stats>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for RtmpSrc {
+    const NAME: &'static str = "GstRsRtmpSrc";
+    type Type = super::RtmpSrc;
+    type ParentType = gst_base::PushSrc;
+    type Interfaces = (gst::URIHandler,);
+}
+
+impl ObjectImpl for RtmpSrc {
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        obj.set_format(gst::Format::Time);
+        obj.set_live(true);
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: Lazy<Vec<glib::ParamSpec>> = Lazy::new(|| {
+            let mut properties = settings::properties();
+            properties.extend([
+                glib::ParamSpecBoolean::builder("is-live")
+                    .nick("Is live")
+                    .blurb("Play in time with other live sources; if not, as fast as data comes, as from a file")
+                    .default_value(true)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("latency")
+                    .nick("Latency")
+                    .blurb("Milliseconds of network jitter that sinks should allow for (live only)")
+                    .default_value(DEFAULT_LATENCY)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("start-mode", StartMode::default())
+                    .nick("Start mode")
+                    .blurb("What becomes of the frames that a server has cached and sends at once (live only)")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("play-start", PlayStart::default())
+                    .nick("Play start")
+                    .blurb("Whether to play a live or a recorded stream")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("buffer-length")
+                    .nick("Buffer length")
+                    .blurb("Milliseconds that a server may send ahead of time (SetBufferLength)")
+                    .default_value(DEFAULT_BUFFER_LENGTH)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("idle-timeout")
+                    .nick("Idle timeout")
+                    .blurb("Seconds without a byte from the server after which the stream ends with EOS, 0 = never")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoolean::builder("no-eof-is-error")
+                    .nick("No EOF is error")
+                    .blurb("Whether a connection that is lost without the stream's end is an error; if not, EOS")
+                    .default_value(true)
+                    .mutable_ready()
+                    .build(),
+            ]);
+            properties
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = lock(&self.settings);
+        let (shared, own) = &mut *settings;
+        match pspec.name() {
+            "is-live" => {
+                own.is_live = value.get().unwrap_or(true);
+                let is_live = own.is_live;
+                drop(settings);
+                self.obj().set_live(is_live);
+            }
+            "latency" => {
+                own.latency = value.get().unwrap_or(DEFAULT_LATENCY);
+                drop(settings);
+                let _ = self
+                    .obj()
+                    .post_message(gst::message::Latency::builder().src(&*self.obj()).build());
+            }
+            "start-mode" => own.start_mode = value.get().unwrap_or_default(),
+            "play-start" => own.play_start = value.get().unwrap_or_default(),
+            "buffer-length" => own.buffer_length = value.get().unwrap_or(DEFAULT_BUFFER_LENGTH),
+            "idle-timeout" => own.idle_timeout = value.get().unwrap_or_default(),
+            "no-eof-is-error" => own.no_eof_is_error = value.get().unwrap_or(true),
+            name => {
+                if !shared.set(name, value) {
+                    gst::warning!(CAT, imp = self, "no such property: {name}");
+                }
+            }
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = lock(&self.settings);
+        let (shared, own) = &*settings;
+        match pspec.name() {
+            "is-live" => own.is_live.to_value(),
+            "latency" => own.latency.to_value(),
+            "start-mode" => own.start_mode.to_value(),
+            "play-start" => own.play_start.to_value(),
+            "buffer-length" => own.buffer_length.to_value(),
+            "idle-timeout" => own.idle_timeout.to_value(),
+            "no-eof-is-error" => own.no_eof_is_error.to_value(),
+            "stats" => {
+                drop(settings);
+                self.stats().to_value()
+            }
+            name => shared.get(name).unwrap_or_else(|| pspec.default_value().clone()),
+        }
+    }
+}
+
+impl GstObjectImpl for RtmpSrc {}
+
+impl ElementImpl for RtmpSrc {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: Lazy<gst::subclass::ElementMetadata> = Lazy::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "RTMP source",
+                "Source/Network",
+                "Plays FLV from an RTMP server",
+                crate::elements::AUTHORS,
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
+            let caps = gst::Caps::new_empty_simple("video/x-flv");
+            gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &caps)
+                .into_iter()
+                .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::PausedToPlaying {
+            self.resumed.store(true, Ordering::Relaxed);
+        }
+        self.parent_change_state(transition)
+    }
+}
+
+impl BaseSrcImpl for RtmpSrc {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        self.wake
+            .get_or_try_init(|| Wake::new().map_err(|error| error::no_resources(&error)))?;
+        for warning in lock(&self.settings).0.warnings() {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ["{}", warning]);
+        }
+        *lock(&self.stream) = Stream {
+            wants_segment: true,
+            is_discont: true,
+            ..Stream::default()
+        };
+        // Also checks the settings when the connection is made later, so that mistakes show at once.
+        let prepared = self.prepare()?;
+        let async_connect = lock(&self.settings).0.async_connect;
+        if async_connect {
+            self.open(prepared)?;
+        }
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let connection = lock(&self.connection).take();
+        if let Some(connection) = connection {
+            if let Ok(never) = Wake::new()
+                && let Err(stopped) = connection.close(&never, FAREWELL)
+            {
+                gst::debug!(
+                    CAT,
+                    imp = self,
+                    "the connection was not closed in good order: {stopped:?}"
+                );
+            }
+            *lock(&self.last_stats) = connection.stats();
+        }
+        *lock(&self.stream) = Stream::default();
+        Ok(())
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(wake) = self.wake.get() {
+            wake.wake();
+        }
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(wake) = self.wake.get() {
+            wake.reset();
+        }
+        Ok(())
+    }
+
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn query(&self, query: &mut gst::QueryRef) -> bool {
+        let (is_live, latency) = {
+            let settings = lock(&self.settings);
+            (settings.1.is_live, settings.1.latency)
+        };
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(latency_query) if is_live => {
+                // No maximum: what is not taken waits in the connection.
+                latency_query.set(
+                    true,
+                    gst::ClockTime::from_mseconds(latency.into()),
+                    gst::ClockTime::NONE,
+                );
+                true
+            }
+            gst::QueryViewMut::Scheduling(scheduling) if !is_live => {
+                let flags = gst::SchedulingFlags::SEQUENTIAL | gst::SchedulingFlags::BANDWIDTH_LIMITED;
+                scheduling.set(flags, 1, -1, 0);
+                scheduling.add_scheduling_modes([gst::PadMode::Push]);
+                true
+            }
+            _ => BaseSrcImplExt::parent_query(self, query),
+        }
+    }
+}
+
+impl PushSrcImpl for RtmpSrc {
+    fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
+        let wake = self.wake.get().ok_or(gst::FlowError::Flushing)?;
+        let connection = lock(&self.connection).clone();
+        let connection = match connection {
+            Some(connection) => connection,
+            None => {
+                let opened = self.prepare().and_then(|prepared| self.open(prepared));
+                opened.map_err(|error| self.fail(error))?
+            }
+        };
+        if lock(&self.stream).connected.is_none() {
+            connection
+                .wait_ready(wake)
+                .map_err(|stopped| self.stopped(stopped))?;
+            lock(&self.stream).connected = Some(Instant::now());
+        }
+        if self.resumed.swap(false, Ordering::Relaxed) {
+            self.catch_up(&connection)?;
+        }
+        loop {
+            {
+                let mut stream = lock(&self.stream);
+                if let Some(buffer) = stream.ready.pop_front() {
+                    return Ok(CreateSuccess::NewBuffer(buffer));
+                }
+                if stream.ended {
+                    return Err(gst::FlowError::Eos);
+                }
+            }
+            let event = connection
+                .next_event(wake, None)
+                .map_err(|stopped| self.stopped(stopped))?;
+            if let Some(media) = self.handle(event)? {
+                self.put_out(&connection, media)?;
+            }
+        }
+    }
+}
+
+impl URIHandlerImpl for RtmpSrc {
+    const URI_TYPE: gst::URIType = gst::URIType::Src;
+
+    fn protocols() -> &'static [&'static str] {
+        settings::PROTOCOLS
+    }
+
+    fn uri(&self) -> Option<String> {
+        Some(lock(&self.settings).0.location())
+    }
+
+    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
+        if self.obj().current_state() > gst::State::Ready {
+            return Err(glib::Error::new(
+                gst::URIError::BadState,
+                "The URI cannot change while playing",
+            ));
+        }
+        lock(&self.settings)
+            .0
+            .set_location(Some(uri))
+            .map_err(|fault| glib::Error::new(gst::URIError::BadUri, &fault.to_string()))
+    }
+}
+
+impl RtmpSrc {
+    /// Whether the settings can be used, and what they come to.
+    fn prepare(&self) -> Result<settings::Prepared, gst::ErrorMessage> {
+        let settings = lock(&self.settings);
+        let (shared, own) = &*settings;
+        shared.connection(Role {
+            intent: Intent::Play {
+                start: own.play_start.into(),
+                buffer_length: own.buffer_length,
+            },
+            chunk_size: DEFAULT_CHUNK_SIZE,
+            stop_commands: session::StopCommands::default(),
+            idle_timeout: (own.idle_timeout > 0).then(|| Duration::from_secs(own.idle_timeout.into())),
+        })
+    }
+
+    fn open(&self, (target, config): settings::Prepared) -> Result<Arc<Connection>, gst::ErrorMessage> {
+        gst::info!(CAT, imp = self, "connecting to {}", lock(&self.settings).0.url());
+        // Nobody needs to be told of a loss: the streaming thread finds it behind the last message.
+        let connection =
+            Connection::open(target, config, None).map_err(|error| error::no_resources(&error))?;
+        *lock(&self.connection) = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// The media of an event, if it is one. The end of the stream is an error to the caller.
+    fn handle(&self, event: Event) -> Result<Option<Media>, gst::FlowError> {
+        match event {
+            Event::Media(media) => return Ok(Some(media)),
+            Event::Status(status) => {
+                gst::debug!(CAT, imp = self, "the server says {status}");
+                post_status(self.obj().upcast_ref(), lock(&self.settings).0.url(), &status);
+            }
+            Event::Eof => {
+                gst::info!(CAT, imp = self, "the stream has ended");
+                return Err(gst::FlowError::Eos);
+            }
+            Event::Idle => {
+                let seconds = lock(&self.settings).1.idle_timeout;
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Read,
+                    [
+                        "The server has sent nothing for {} s (idle-timeout): the stream ends here.",
+                        seconds
+                    ]
+                );
+                return Err(gst::FlowError::Eos);
+            }
+            Event::Closed(Ok(())) => {
+                return Err(self.lost(&session::Error::Disconnected(Phase::Media).into()));
+            }
+            Event::Closed(Err(status)) => {
+                let error = session::Error::Rejected {
+                    phase: Phase::Media,
+                    status: Box::new(status),
+                };
+                return Err(self.lost(&error.into()));
+            }
+            Event::Connected | Event::Ready | Event::Requested(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Makes buffers of a message, and tells downstream what has changed before them.
+    fn put_out(&self, connection: &Connection, media: Media) -> Result<(), gst::FlowError> {
+        let (is_live, start_mode) = {
+            let settings = lock(&self.settings);
+            (settings.1.is_live, settings.1.start_mode)
+        };
+        let mut stream = lock(&self.stream);
+        if stream.wants_key_frame && is_frame(&media) {
+            if stream.tags.has_video() && !is_key_frame(&media) {
+                return Ok(());
+            }
+            stream.wants_key_frame = false;
+        }
+        let is_start = !stream.tags.has_started();
+        let mut outputs = vec![stream.tags.push(media)];
+        if is_start && stream.tags.has_started() {
+            let header = stream.tags.file_header();
+            let mut buffer = gst::Buffer::from_slice(header);
+            if let (Some(buffer), Some(first)) = (buffer.get_mut(), first_time(&outputs)) {
+                buffer.set_flags(gst::BufferFlags::HEADER);
+                buffer.set_dts(time(first));
+                buffer.set_pts(time(first));
+            }
+            stream.ready.push_back(buffer);
+        }
+        let starts_segment = stream.wants_segment && outputs.iter().any(Output::has_frame);
+        drop(stream);
+
+        let mut edge = None;
+        if starts_segment && is_live && start_mode == StartMode::LowestLatency {
+            edge = self.gather_burst(connection, &mut outputs)?;
+        }
+        for output in outputs {
+            self.put_out_tags(output, is_live, edge);
+        }
+        Ok(())
+    }
+
+    /// Takes what the server sends in one burst; tells the time of its last frame.
+    fn gather_burst(
+        &self,
+        connection: &Connection,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Option<i64>, gst::FlowError> {
+        let wake = self.wake.get().ok_or(gst::FlowError::Flushing)?;
+        let end = Instant::now() + LONGEST_BURST;
+        while Instant::now() < end {
+            match connection.next_event(wake, Some(Instant::now() + BURST_PAUSE)) {
+                Ok(Event::Media(media)) => outputs.push(lock(&self.stream).tags.push(media)),
+                Ok(Event::Status(status)) => {
+                    post_status(self.obj().upcast_ref(), lock(&self.settings).0.url(), &status);
+                }
+                Err(Stopped::Elapsed) => break,
+                // The streaming thread meets the end again when it asks for more.
+                Ok(Event::Eof | Event::Idle | Event::Closed(_)) => {
+                    lock(&self.stream).ended = true;
+                    break;
+                }
+                Ok(Event::Connected | Event::Ready | Event::Requested(_)) => {}
+                Err(stopped) => return Err(self.stopped(stopped)),
+            }
+        }
+        Ok(outputs
+            .iter()
+            .flat_map(|output| &output.tags)
+            .filter(|tag| tag.is_frame)
+            .map(|tag| tag.dts)
+            .max())
+    }
+
+    fn put_out_tags(&self, output: Output, is_live: bool, edge: Option<i64>) {
+        if let Some(headers) = output.headers {
+            let buffers = headers.into_iter().map(|header| {
+                let mut buffer = gst::Buffer::from_slice(header);
+                if let Some(buffer) = buffer.get_mut() {
+                    buffer.set_flags(gst::BufferFlags::HEADER);
+                }
+                buffer
+            });
+            let caps = gst::Caps::builder("video/x-flv")
+                .field(
+                    "streamheader",
+                    gst::Array::new(buffers.map(|buffer| buffer.to_send_value())),
+                )
+                .build();
+            // Refused only by a pad that is being stopped, and then nothing is lost by going on.
+            if let Err(error) = self.obj().set_caps(&caps) {
+                gst::debug!(CAT, imp = self, "caps were not taken: {error}");
+            }
+        }
+        for tag in output.tags {
+            let starts_segment = tag.is_frame && std::mem::take(&mut lock(&self.stream).wants_segment);
+            if starts_segment {
+                self.start_segment(edge.unwrap_or(tag.dts), is_live);
+            }
+            let mut stream = lock(&self.stream);
+            let is_discont = output.is_restart || std::mem::take(&mut stream.is_discont);
+            stream.ready.push_back(buffer(tag, is_discont));
+        }
+    }
+
+    /// A segment in which `start`, in milliseconds of the stream, is due now.
+    fn start_segment(&self, start: i64, is_live: bool) {
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(time(start));
+        segment.set_position(time(start));
+        if is_live {
+            segment.set_base(self.obj().current_running_time());
+        }
+        gst::debug!(CAT, imp = self, "segment {segment:?}");
+        if let Err(error) = self.obj().new_segment(segment.upcast_ref()) {
+            gst::warning!(CAT, imp = self, "no new segment: {error}");
+        }
+    }
+
+    /// After a pause, or a start that took long, a live stream goes on where it is by now: what came meanwhile is
+    /// dropped, but for its headers and what is needed to decode its end.
+    fn catch_up(&self, connection: &Connection) -> Result<(), gst::FlowError> {
+        let is_live = lock(&self.settings).1.is_live;
+        {
+            let mut stream = lock(&self.stream);
+            let is_stale = stream
+                .connected
+                .is_some_and(|connected| connected.elapsed() > STALE);
+            if !is_live || !(stream.tags.has_started() || is_stale) {
+                return Ok(());
+            }
+            stream
+                .ready
+                .retain(|buffer| buffer.flags().contains(gst::BufferFlags::HEADER));
+        }
+        let mut backlog = Vec::new();
+        while let Some(event) = connection.poll_event() {
+            backlog.extend(self.handle(event)?);
+        }
+        let key = backlog.iter().rposition(is_key_frame);
+        let dropped = backlog.len();
+        backlog = backlog
+            .into_iter()
+            .enumerate()
+            .filter(|(index, media)| !is_frame(media) || key.is_some_and(|key| *index >= key))
+            .map(|(_, media)| media)
+            .collect();
+        gst::info!(
+            CAT,
+            imp = self,
+            "dropped {} messages of the pause",
+            dropped - backlog.len()
+        );
+        {
+            let mut stream = lock(&self.stream);
+            stream.wants_segment = true;
+            stream.is_discont = true;
+            stream.wants_key_frame = key.is_none();
+        }
+        for media in backlog {
+            self.put_out(connection, media)?;
+        }
+        Ok(())
+    }
+
+    fn stopped(&self, stopped: Stopped) -> gst::FlowError {
+        match stopped {
+            Stopped::Interrupted | Stopped::Elapsed => gst::FlowError::Flushing,
+            Stopped::Failed(error) => self.lost(&error),
+        }
+    }
+
+    /// The connection is lost: an error, or the end if the user takes it for one.
+    fn lost(&self, error: &transport::Error) -> gst::FlowError {
+        let is_cut = matches!(
+            error,
+            transport::Error::Io {
+                phase: Phase::Media,
+                ..
+            } | transport::Error::Session(session::Error::Disconnected(Phase::Media))
+        );
+        gst::info!(CAT, imp = self, "failed: {error}");
+        let settings = lock(&self.settings);
+        if is_cut && !settings.1.no_eof_is_error {
+            return gst::FlowError::Eos;
+        }
+        let message = error::failed(error, Side::Source, settings.0.url());
+        drop(settings);
+        self.fail(message)
+    }
+
+    fn fail(&self, error: gst::ErrorMessage) -> gst::FlowError {
+        self.post_error_message(error);
+        gst::FlowError::Error
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let connection = lock(&self.connection).clone();
+        match connection {
+            Some(connection) => stats::structure(&connection.stats()),
+            None => stats::structure(&lock(&self.last_stats)),
+        }
+    }
+}
+
+fn first_time(outputs: &[Output]) -> Option<i64> {
+    outputs
+        .iter()
+        .flat_map(|output| &output.tags)
+        .map(|tag| tag.dts)
+        .next()
+}
+
+fn time(millis: i64) -> Option<gst::ClockTime> {
+    u64::try_from(millis).ok().map(gst::ClockTime::from_mseconds)
+}
+
+fn buffer(tag: FlvTag, is_discont: bool) -> gst::Buffer {
+    let mut buffer = if tag.head.len() + tag.body.len() + tag.trailer.len() <= SMALL_TAG {
+        gst::Buffer::from_slice([&tag.head[..], &tag.body[..], &tag.trailer[..]].concat())
+    } else {
+        let mut buffer = gst::Buffer::new();
+        if let Some(buffer) = buffer.get_mut() {
+            for part in [tag.head, tag.body, tag.trailer] {
+                buffer.append_memory(gst::Memory::from_slice(part));
+            }
+        }
+        buffer
+    };
+    if let Some(buffer) = buffer.get_mut() {
+        buffer.set_dts(time(tag.dts));
+        buffer.set_pts(time(tag.pts));
+        let mut flags = gst::BufferFlags::empty();
+        flags.set(gst::BufferFlags::HEADER, tag.is_header);
+        flags.set(gst::BufferFlags::DELTA_UNIT, tag.is_delta);
+        flags.set(gst::BufferFlags::DISCONT, is_discont);
+        buffer.set_flags(flags);
+    }
+    buffer
+}

@@ -1,0 +1,19 @@
+//! `rtmpsrc`: plays FLV from RTMP.
+
+use gst::glib;
+use gst::prelude::*;
+
+mod imp;
+mod tags;
+
+glib::wrapper! {
+    /// The element; see the [module](self).
+    pub struct RtmpSrc(ObjectSubclass<imp::RtmpSrc>)
+        @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object,
+        @implements gst::URIHandler;
+}
+
+/// Registers the element as `rtmpsrc` and, for systems where another plugin has that name, as `rsrtmpsrc`.
+pub(super) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    super::register(plugin, "rtmpsrc", "rsrtmpsrc", RtmpSrc::static_type())
+}

@@ -1,0 +1,398 @@
+//! The properties that both elements share, and what they come to: where to connect and what to say there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::enums::{Authmod, Scheme, TlsValidation};
+use super::error;
+use crate::amf::Text;
+use crate::session::{ClientConfig, Intent, PlayStart, StopCommands};
+use crate::transport::{Target, tcp::TcpOptions};
+use crate::url::{ConnectArgs, RtmpUrl, UrlError};
+
+/// rtmp2's default, which no server has by accident.
+const DEFAULT_LOCATION: &str = "rtmp://localhost/live/myStream";
+/// Seconds that every phase may take.
+const DEFAULT_TIMEOUT: u32 = 5;
+
+/// URI schemes that the elements take.
+pub(super) const PROTOCOLS: &[&str] = &["rtmp"];
+
+/// Where to connect, and what the session is to do there.
+pub(super) type Prepared = (Target, Arc<ClientConfig>);
+
+/// What an element was told, by properties, a URI or both; the later word counts.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    url: RtmpUrl,
+    /// Why the location that was set last, or a part set after it, could not be used.
+    fault: Option<UrlError>,
+    /// Whether a part was set after the location, so that the location does not tell the whole truth.
+    edited: bool,
+    secure_token: Option<String>,
+    authmod: Authmod,
+    /// Seconds; 0 is no limit.
+    timeout: u32,
+    tls_validation: TlsValidation,
+    flash_version: Option<String>,
+    swf_url: Option<String>,
+    page_url: Option<String>,
+    extra_connect_args: Option<String>,
+    connect_args: Option<String>,
+    pub(super) async_connect: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: RtmpUrl::parse(DEFAULT_LOCATION).expect("the default location is a good one"),
+            fault: None,
+            edited: false,
+            secure_token: None,
+            authmod: Authmod::default(),
+            timeout: DEFAULT_TIMEOUT,
+            tls_validation: TlsValidation::default(),
+            flash_version: None,
+            swf_url: None,
+            page_url: None,
+            extra_connect_args: None,
+            connect_args: None,
+            async_connect: true,
+        }
+    }
+}
+
+/// What a connection takes that is not a shared property: the role's own part.
+pub(super) struct Role {
+    pub(super) intent: Intent,
+    pub(super) chunk_size: u32,
+    pub(super) stop_commands: StopCommands,
+    pub(super) idle_timeout: Option<Duration>,
+}
+
+impl Settings {
+    /// The location, safe to show.
+    pub(super) const fn url(&self) -> &RtmpUrl {
+        &self.url
+    }
+
+    /// What was passed over in the location.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.url.warnings().iter().map(ToString::to_string).collect()
+    }
+
+    /// How long every phase may take.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        match self.url.options().timeout {
+            Some(timeout) => Some(timeout),
+            None => (self.timeout > 0).then(|| Duration::from_secs(self.timeout.into())),
+        }
+    }
+
+    /// Replaces the location and every part that was set before.
+    pub(super) fn set_location(&mut self, location: Option<&str>) -> Result<(), UrlError> {
+        self.edited = false;
+        let parsed = RtmpUrl::parse(location.unwrap_or(DEFAULT_LOCATION));
+        match parsed {
+            Ok(url) => {
+                self.url = url;
+                self.fault = None;
+                Ok(())
+            }
+            Err(fault) => {
+                self.fault = Some(fault);
+                Err(fault)
+            }
+        }
+    }
+
+    /// The location as it was written, secrets included; put together from its parts when one of them was set
+    /// afterwards.
+    pub(super) fn location(&self) -> String {
+        match self.url.location() {
+            Some(location) if !self.edited => location.to_owned(),
+            _ => {
+                let stream = self.url.stream().expose();
+                let separator = if stream.is_empty() { "" } else { "/" };
+                format!("{}{separator}{stream}", self.url.tc_url())
+            }
+        }
+    }
+
+    fn edit(&mut self, edit: impl FnOnce(&mut RtmpUrl) -> Result<(), UrlError>) {
+        self.edited = true;
+        if let Err(fault) = edit(&mut self.url) {
+            self.fault = Some(fault);
+        }
+    }
+
+    /// Sets a shared property; false if `name` is not one. What is wrong with a value shows when the element
+    /// starts.
+    pub(super) fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+        let text = || value.get::<Option<String>>().ok().flatten();
+        match name {
+            "location" => {
+                // The fault is kept for start; a property setter has no way to refuse.
+                let _ = self.set_location(text().as_deref());
+            }
+            "scheme" => {
+                if let Ok(scheme) = value.get::<Scheme>() {
+                    self.edit(|url| {
+                        url.set_scheme(scheme.into());
+                        Ok(())
+                    });
+                }
+            }
+            "host" => self.edit(|url| url.set_host(&text().unwrap_or_default())),
+            "port" => {
+                let port = value.get::<i32>().ok().and_then(|port| u16::try_from(port).ok());
+                self.edit(|url| url.set_port(port.unwrap_or_default()));
+            }
+            "application" => self.edit(|url| url.set_application(&text().unwrap_or_default())),
+            "stream" => self.edit(|url| url.set_stream(&text().unwrap_or_default())),
+            "username" => self.edit(|url| url.set_username(&text().unwrap_or_default())),
+            "password" => self.edit(|url| url.set_password(&text().unwrap_or_default())),
+            "tc-url" => {
+                if let Some(tc_url) = text() {
+                    let edited = self.edited;
+                    self.edit(|url| url.set_tc_url(&tc_url));
+                    // Not a part of the location.
+                    self.edited = edited;
+                }
+            }
+            "secure-token" => self.secure_token = text(),
+            "authmod" => self.authmod = value.get().unwrap_or_default(),
+            "timeout" => self.timeout = value.get().unwrap_or(DEFAULT_TIMEOUT),
+            "tls-validation-flags" => self.tls_validation = value.get().unwrap_or_default(),
+            "flash-version" => self.flash_version = text(),
+            "swf-url" => self.swf_url = text(),
+            "page-url" => self.page_url = text(),
+            "extra-connect-args" => self.extra_connect_args = text(),
+            "connect-args" => self.connect_args = text(),
+            "async-connect" => self.async_connect = value.get().unwrap_or(true),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Reads a shared property.
+    pub(super) fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "location" => self.location().to_value(),
+            "scheme" => Scheme::from(self.url.scheme()).to_value(),
+            "host" => self.url.host().to_value(),
+            "port" => i32::from(self.url.port()).to_value(),
+            "application" => self.url.application().to_value(),
+            "stream" => self.url.stream().expose().to_value(),
+            "username" => self.url.username().to_value(),
+            "password" => self
+                .url
+                .password()
+                .map(|password| password.expose().to_owned())
+                .to_value(),
+            "tc-url" => self.url.tc_url().to_value(),
+            "secure-token" => self.secure_token.to_value(),
+            "authmod" => self.authmod.to_value(),
+            "timeout" => self.timeout.to_value(),
+            "tls-validation-flags" => self.tls_validation.to_value(),
+            "flash-version" => self.flash_version.to_value(),
+            "swf-url" => self.swf_url.to_value(),
+            "page-url" => self.page_url.to_value(),
+            "extra-connect-args" => self.extra_connect_args.to_value(),
+            "connect-args" => self.connect_args.to_value(),
+            "async-connect" => self.async_connect.to_value(),
+            _ => return None,
+        })
+    }
+
+    /// Whether the settings ask for something that this version cannot do, named as the user named it.
+    fn unsupported(&self) -> Option<&'static str> {
+        let options = self.url.options();
+        let login = self.url.username().is_some_and(|name| !name.is_empty())
+            || self.url.password().is_some_and(|password| !password.is_empty());
+        [
+            (
+                self.url.scheme() != crate::url::Scheme::Rtmp,
+                "every scheme but rtmp",
+            ),
+            (login, "logging in with a user name and a password"),
+            (
+                matches!(self.authmod, Authmod::Adobe | Authmod::Llnw),
+                "authmod adobe and llnw",
+            ),
+            (self.secure_token.is_some(), "secure-token"),
+            (options.token.is_some(), "the location option token"),
+            (options.socks.is_some(), "the location option socks"),
+            (options.playlist == Some(true), "the location option playlist"),
+            (options.jtv.is_some(), "the location option jtv"),
+            (options.weeb.is_some(), "the location option weeb"),
+            (options.swf_verify == Some(true), "the location option swfVfy"),
+            (options.stop.is_some(), "the location option stop"),
+        ]
+        .into_iter()
+        .find_map(|(asked, what)| asked.then_some(what))
+    }
+
+    /// Everything that a connection needs.
+    pub(super) fn connection(&self, role: Role) -> Result<Prepared, gst::ErrorMessage> {
+        if let Some(fault) = &self.fault {
+            return Err(error::bad_url(fault));
+        }
+        if let Some(what) = self.unsupported() {
+            return Err(error::not_supported_yet(what));
+        }
+        let options = self.url.options();
+        let mut entropy = [0; 32];
+        getrandom::fill(&mut entropy).map_err(|_| error::no_entropy())?;
+
+        let mut intent = role.intent;
+        if let Intent::Play { start, buffer_length } = &mut intent {
+            if options.live == Some(true) {
+                *start = PlayStart::Live;
+            } else if let Some(at) = options.start {
+                *start = PlayStart::Recorded(at.as_secs_f64());
+            }
+            if let Some(buffer) = options.buffer {
+                *buffer_length = u32::try_from(buffer.as_millis()).unwrap_or(u32::MAX);
+            }
+        }
+        let mut config = ClientConfig::new(
+            intent,
+            self.url.application().into(),
+            self.url.tc_url().as_ref().into(),
+            self.url.stream().expose().into(),
+            entropy,
+        );
+        config.flash_version = self
+            .flash_version
+            .clone()
+            .or_else(|| options.flash_version.clone())
+            .map(Text::from);
+        let exposed = |secret: &Option<crate::url::Secret>| secret.as_ref().map(|s| s.expose().to_owned());
+        config.swf_url = self
+            .swf_url
+            .clone()
+            .or_else(|| exposed(&options.swf_url))
+            .map(Text::from);
+        config.page_url = self
+            .page_url
+            .clone()
+            .or_else(|| exposed(&options.page_url))
+            .map(Text::from);
+        config.subscribe = exposed(&options.subscribe).map(Text::from);
+        config.connect_arguments = options.connect_args.values().to_vec();
+        for arguments in [&self.extra_connect_args, &self.connect_args]
+            .into_iter()
+            .flatten()
+        {
+            let parsed = ConnectArgs::parse(arguments).map_err(|fault| error::bad_url(&fault))?;
+            config.connect_arguments.extend(parsed.into_values());
+        }
+        config.chunk_size = role.chunk_size;
+        config.stop_commands = role.stop_commands;
+        config.idle_timeout = role.idle_timeout;
+        config.timeout = self.timeout();
+
+        let target = Target {
+            host: self.url.host().to_owned(),
+            port: self.url.port(),
+            tcp: TcpOptions {
+                user_timeout: None,
+                keepalive: Some(KEEPALIVE),
+            },
+        };
+        Ok((target, Arc::new(config)))
+    }
+}
+
+/// Idle time after which the kernel probes a silent peer, so that a half-open connection is found out.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// The shared properties, as `gst-inspect-1.0` shows them.
+pub(super) fn properties() -> Vec<glib::ParamSpec> {
+    let text = |name: &'static str, nick: &'static str, blurb: &'static str| {
+        glib::ParamSpecString::builder(name)
+            .nick(nick)
+            .blurb(blurb)
+            .mutable_ready()
+            .build()
+    };
+    vec![
+        glib::ParamSpecString::builder("location")
+            .nick("Location")
+            .blurb(
+                "Where to connect: rtmp://host[:port]/application/stream, with librtmp's options behind a space \
+                 if wanted. Sets all parts at once; reads back as written",
+            )
+            .default_value(DEFAULT_LOCATION)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("scheme", Scheme::default())
+            .nick("Scheme")
+            .blurb("Protocol variant")
+            .mutable_ready()
+            .build(),
+        text("host", "Host", "Host name or address of the server"),
+        glib::ParamSpecInt::builder("port")
+            .nick("Port")
+            .blurb("TCP port of the server")
+            .minimum(1)
+            .maximum(65535)
+            .default_value(1935)
+            .mutable_ready()
+            .build(),
+        text("application", "Application", "Application on the server, sent verbatim"),
+        text("stream", "Stream", "Stream name, often the stream key, sent verbatim"),
+        text("username", "User name", "User name for the server's authentication (not supported yet)"),
+        text("password", "Password", "Password for the server's authentication (not supported yet)"),
+        text("secure-token", "Secure token", "Key of SecureToken authentication (not supported yet)"),
+        glib::ParamSpecEnum::builder_with_default("authmod", Authmod::default())
+            .nick("Authentication mode")
+            .blurb("Authentication scheme (adobe and llnw are not supported yet)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("timeout")
+            .nick("Timeout")
+            .blurb(
+                "Seconds that each of name look-up, TCP connection, handshake, connect, createStream, publish or \
+                 play, and a blocked write may take; 0 = no limit",
+            )
+            .default_value(DEFAULT_TIMEOUT)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecFlags::builder::<TlsValidation>("tls-validation-flags")
+            .default_value(TlsValidation::default())
+            .nick("TLS validation flags")
+            .blurb("Checks of the server's certificate (used by schemes that are not supported yet)")
+            .mutable_ready()
+            .build(),
+        text("flash-version", "Flash version", "flashVer of connect; left out when unset"),
+        text("tc-url", "tcUrl", "tcUrl of connect; scheme://host[:port]/application when unset"),
+        text("swf-url", "swfUrl", "swfUrl of connect; left out when unset"),
+        text("page-url", "pageUrl", "pageUrl of connect; left out when unset"),
+        text(
+            "extra-connect-args",
+            "Extra connect arguments",
+            "Values appended to connect in librtmp's grammar: B:1 N:1.5 S:text Z:, separated by spaces",
+        ),
+        text(
+            "connect-args",
+            "Connect arguments",
+            "As extra-connect-args, appended after them; objects and named values too: O:1 NS:key:text O:0",
+        ),
+        glib::ParamSpecBoolean::builder("async-connect")
+            .nick("Connect asynchronously")
+            .blurb("Connect while the element starts instead of when the first data is due")
+            .default_value(true)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Figures of the connection, see the documentation for the fields")
+            .read_only()
+            .build(),
+    ]
+}

@@ -1,0 +1,44 @@
+//! The `stats` property: rtmp2's field names where it has the figure, and ours beside them.
+
+use crate::transport::Stats;
+
+/// The structure for `stats`. A field whose figure is not known yet is 0 or left out.
+pub(super) fn structure(stats: &Stats) -> gst::Structure {
+    let session = stats.session.as_ref();
+    let size = |field: fn(&crate::session::Stats) -> u32| session.map_or(0, field);
+    let total = |field: fn(&crate::session::Stats) -> u64| session.map_or(0, field);
+    let mut builder = gst::Structure::builder("GstRtmpConnectionStats")
+        .field("in-chunk-size", size(|s| s.in_chunk_size))
+        .field("out-chunk-size", size(|s| s.out_chunk_size))
+        .field("in-window-ack-size", size(|s| s.in_window_ack_size))
+        .field("out-window-ack-size", size(|s| s.out_window_ack_size))
+        .field("in-bytes-total", stats.bytes_in)
+        .field("out-bytes-total", stats.bytes_out)
+        .field("in-bytes-acked", total(|s| s.in_bytes_acked))
+        .field("out-bytes-acked", total(|s| s.out_bytes_acked))
+        .field("state", stats.state)
+        .field("in-audio-messages", total(|s| s.messages_in.audio))
+        .field("in-video-messages", total(|s| s.messages_in.video))
+        .field("in-data-messages", total(|s| s.messages_in.data))
+        .field("out-audio-messages", total(|s| s.messages_out.audio))
+        .field("out-video-messages", total(|s| s.messages_out.video))
+        .field("out-data-messages", total(|s| s.messages_out.data))
+        .field("queued-bytes", total(|s| s.queued_bytes as u64));
+    if let Some(connect_time) = stats.connect_time {
+        builder = builder.field("connect-time", nanoseconds(connect_time));
+    }
+    if let Some(round_trip) = stats.round_trip {
+        builder = builder.field("round-trip-time", nanoseconds(round_trip));
+    }
+    if let Some(version) = session.and_then(|s| s.peer_version.as_deref()) {
+        builder = builder.field("server-version", version);
+    }
+    if let Some(code) = session.and_then(|s| s.last_status.as_deref()) {
+        builder = builder.field("last-status", code);
+    }
+    builder.build()
+}
+
+fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
