@@ -16,7 +16,7 @@ use super::tcp::{Socket, TcpOptions};
 use super::wake::Wake;
 
 /// Head start of an address over the next: the Connection Attempt Delay of RFC 8305, which recommends 250 ms
-/// and allows 100 ms to 2 s. FFmpeg and OBS have found 200 ms.
+/// and allows 100 ms to 2 s. FFmpeg and OBS use 200 ms.
 const HEAD_START: Duration = Duration::from_millis(200);
 
 /// Connects to the first of `addresses` that lets us. Returns within `deadline`, and at once when `cancel` is

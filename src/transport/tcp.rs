@@ -85,10 +85,10 @@ impl Socket {
     /// KiB, with everything split off of `buffer`.
     //
     // BytesMut has no safe way to receive into uninitialised capacity, so every byte is zeroed once, and only
-    // once: when its block is allocated. Received over loopback at full speed that costs about 0.07 ns CPU a byte,
-    // against 0.10 ns for a scratch buffer and a copy, and 0.10 ns for zeroing before each read. A `Vec` read
-    // through `rustix::buffer::spare_capacity` costs the same 0.07 ns but lets a 300-byte audio message that
-    // someone queues hold 64 KiB of its own.
+    // once: when its block is allocated. Received over loopback at full speed that costs about 0.07 ns CPU a
+    // byte, against 0.10 ns for a scratch buffer and a copy, and 0.10 ns for zeroing before each read. A
+    // `Vec` read through `rustix::buffer::spare_capacity` costs the same 0.07 ns but lets a 300-byte audio
+    // message that someone queues hold 64 KiB of its own.
     pub fn read(&mut self, buffer: &mut BytesMut, max: usize) -> io::Result<usize> {
         if self.room.len() < LEAST_ROOM {
             self.room = BytesMut::zeroed(RECEIVE_BLOCK);
