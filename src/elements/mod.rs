@@ -40,8 +40,12 @@ pub(crate) fn register_all(plugin: &gst::Plugin) -> Result<(), glib::BoolError> 
 }
 
 fn register(plugin: &gst::Plugin, name: &str, alias: &str, type_: glib::Type) -> Result<(), glib::BoolError> {
-    gst::Element::register(Some(plugin), alias, gst::Rank::from(ALIAS_RANK), type_)?;
-    gst::Element::register(Some(plugin), name, gst::Rank::from(RANK), type_)
+    let register = |name, rank| gst::Element::register(Some(plugin), name, gst::Rank::from(rank), type_);
+    // The factory of an element's class, which names its elements, is the first to be registered when the plugin is
+    // scanned and the last when it is loaded by a registry that knows it already. The name is to be both.
+    register(name, RANK)?;
+    register(alias, ALIAS_RANK)?;
+    register(name, RANK)
 }
 
 /// Tells the application what the server said, as an element message `rtmp-status` with the strings `level`, `code`

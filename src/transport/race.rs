@@ -31,10 +31,41 @@ pub fn connect(
     let mut pending: Vec<Attempt> = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
     let mut next_start = Instant::now();
-    loop {
-        let now = Instant::now();
-        if cancel.is_awake() {
+    while !(pending.is_empty() && waiting.len() == 0) {
+        // First of all see who has answered, even when the next is already due.
+        let until = if waiting.len() == 0 {
+            deadline
+        } else {
+            deadline.min(next_start)
+        };
+        let mut fds = Vec::with_capacity(1 + pending.len());
+        fds.push(cancel.entry());
+        fds.extend(
+            pending
+                .iter()
+                .map(|attempt| PollFd::new(&attempt.socket, PollFlags::OUT)),
+        );
+        if cancel.wait(&mut fds, Some(until)).map_err(ConnectError::System)? {
             return Err(ConnectError::Cancelled);
+        }
+        let answered: Vec<bool> = fds.iter().skip(1).map(|fd| !fd.revents().is_empty()).collect();
+
+        let now = Instant::now();
+        for (attempt, answered) in std::mem::take(&mut pending).into_iter().zip(answered) {
+            if !answered {
+                pending.push(attempt);
+                continue;
+            }
+            match attempt.outcome() {
+                Ok(()) => return Ok(Socket::new(attempt.socket, attempt.address)),
+                Err(source) => {
+                    failures.push(Failure {
+                        address: attempt.address,
+                        source,
+                    });
+                    next_start = now;
+                }
+            }
         }
         if now >= deadline {
             failures.extend(pending.iter().map(|attempt| Failure {
@@ -53,45 +84,9 @@ pub fn connect(
                 }
                 Err(source) => failures.push(Failure { address, source }),
             }
-            continue;
-        }
-        if pending.is_empty() && waiting.len() == 0 {
-            return Err(ConnectError::Failed(failures));
-        }
-
-        let until = if waiting.len() == 0 {
-            deadline
-        } else {
-            deadline.min(next_start)
-        };
-        let mut fds = Vec::with_capacity(1 + pending.len());
-        fds.push(cancel.entry());
-        fds.extend(
-            pending
-                .iter()
-                .map(|attempt| PollFd::new(&attempt.socket, PollFlags::OUT)),
-        );
-        cancel.wait(&mut fds, Some(until)).map_err(ConnectError::System)?;
-        let decided: Vec<bool> = fds.iter().skip(1).map(|fd| !fd.revents().is_empty()).collect();
-
-        let raced = std::mem::take(&mut pending);
-        for (attempt, decided) in raced.into_iter().zip(decided) {
-            if !decided {
-                pending.push(attempt);
-                continue;
-            }
-            match attempt.outcome() {
-                Ok(()) => return Ok(Socket::new(attempt.socket, attempt.address)),
-                Err(source) => {
-                    failures.push(Failure {
-                        address: attempt.address,
-                        source,
-                    });
-                    next_start = now;
-                }
-            }
         }
     }
+    Err(ConnectError::Failed(failures))
 }
 
 /// A connect that the system is working on.
@@ -236,9 +231,17 @@ mod tests {
 
         /// Whether someone's connect to it is under way, besides those that fill the backlog.
         fn is_being_tried(&self) -> bool {
-            let trying = format!(":{:04X} 02 ", self.address.port());
+            let port = format!(":{:04X}", self.address.port());
             let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-            table.lines().filter(|line| line.contains(&trying)).count() > 1
+            // By the port they come from: a table that changes while it is read may tell a line twice.
+            let trying: std::collections::BTreeSet<&str> = table
+                .lines()
+                .filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+                    [_, from, to, "02", ..] if to.ends_with(&port) => Some(from),
+                    _ => None,
+                })
+                .collect();
+            trying.len() > 1
         }
     }
 

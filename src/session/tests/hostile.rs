@@ -90,8 +90,12 @@ fn chunk_streams_beyond_64_are_refused() {
     let mut wide = first_chunk(0, 1000);
     wide.insert(1, 0);
     script.raw(&wide).unwrap();
-    script.control(&Control::WindowAckSize(5000)).unwrap();
     wide[1] = 1;
+    script.raw(&wide).unwrap();
+    // 64 of them, and every one goes on.
+    script.control(&Control::WindowAckSize(5000)).unwrap();
+    assert_eq!(script.session.stats().in_window_ack_size, 5000);
+    wide[1] = 2;
     assert_eq!(script.raw(&wide), Err(Error::LimitExceeded("chunk streams")));
 }
 

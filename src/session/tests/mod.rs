@@ -4,6 +4,7 @@
 mod client;
 mod hostile;
 mod quirks;
+mod server;
 
 use std::fmt::Write as _;
 

@@ -774,7 +774,7 @@ fn what_is_unknown_is_ignored() {
 #[test]
 fn aggregates_come_apart_and_abort_forgets() {
     let mut script = Script::flowing(to_play());
-    let aggregate = crate::chunk::tests::hex(
+    let aggregate = chunk::tests::hex(
         "08 000004 0001f4 00 000000 af012110    0000000f
          09 000005 000208 00 000000 2701000000  00000010",
     );
