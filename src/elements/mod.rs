@@ -41,9 +41,6 @@ pub(crate) fn register_all(plugin: &gst::Plugin) -> Result<(), glib::BoolError> 
 
 fn register(plugin: &gst::Plugin, name: &str, alias: &str, type_: glib::Type) -> Result<(), glib::BoolError> {
     let register = |name, rank| gst::Element::register(Some(plugin), name, gst::Rank::from(rank), type_);
-    // The factory of an element's class, which names its elements, is the first to be registered when the plugin is
-    // scanned and the last when it is loaded by a registry that knows it already. The name is to be both.
-    register(name, RANK)?;
     register(alias, ALIAS_RANK)?;
     register(name, RANK)
 }

@@ -351,7 +351,7 @@ fn establish(target: &Target, config: Arc<ClientConfig>, cancel: &Wake) -> Resul
             ConnectError::TimedOut(_) => Error::TimedOut(Phase::Connect),
             error => Error::Connect {
                 authority: format!("{}:{}", target.host, target.port).into(),
-                source: Arc::new(io::Error::other(error)),
+                source: Arc::new(io::Error::new(error.kind(), error)),
             },
         })?;
     let now = Instant::now();

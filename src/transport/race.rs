@@ -156,6 +156,19 @@ pub enum ConnectError {
     System(io::Error),
 }
 
+impl ConnectError {
+    /// What the last address to fail said, as the kind of an I/O error.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Cancelled => io::ErrorKind::Interrupted,
+            Self::TimedOut(_) => io::ErrorKind::TimedOut,
+            Self::Failed(failures) => failures.last().map_or(io::ErrorKind::NotFound, |last| last.source.kind()),
+            Self::System(source) => source.kind(),
+        }
+    }
+}
+
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failures = match self {

@@ -116,6 +116,11 @@ impl Peer {
         Err(self.failure(&format!("did not print {text:?}")))
     }
 
+    /// What the peer has printed on standard output so far.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.printed.pipes().stdout).into_owned()
+    }
+
     /// What the peer has printed on standard error so far.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.printed.pipes().stderr).into_owned()

@@ -3,8 +3,11 @@
 
 mod client;
 mod hostile;
+mod pair;
 mod quirks;
+mod random;
 mod server;
+mod sessions;
 
 use std::fmt::Write as _;
 
