@@ -237,11 +237,11 @@ impl Connection {
             self.collect(&mut state);
             match &mut *state {
                 State::Up(driver) => {
-                    let before = driver.failure().is_some();
+                    let before = driver.lost().is_some();
                     driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), now);
                     driver.service(now);
                     self.publish_stats(driver);
-                    driver.failure().filter(|_| !before).cloned()
+                    driver.lost().filter(|_| !before).cloned()
                 }
                 State::Down(error) if !was_down => Some(error.clone()),
                 State::Connecting(_) | State::Down(_) => None,

@@ -244,15 +244,21 @@ impl Driver {
         self.failure.as_ref().filter(|_| self.backlog.is_empty())
     }
 
+    /// The error that ended the connection, even if there are events before it that nobody took.
+    pub(super) const fn lost(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
     /// Ends the stream and the connection in good order: stop commands, everything written, our side shut
     /// down, and the peer's end awaited for as long as `linger`. Any of it stops at `deadline`.
     pub fn close(&mut self, wake: &Wake, deadline: Instant, linger: Duration) -> Result<(), Stopped> {
         let now = Instant::now();
         self.session.close(now);
         self.flush(wake, Some(deadline))?;
-        self.socket
-            .shutdown_write()
-            .map_err(|source| self.io_error(source))?;
+        // Fails when the peer has closed already, as xiu and scuffle do at deleteStream: all was said by then.
+        if self.socket.shutdown_write().is_err() {
+            return Ok(());
+        }
         let deadline = deadline.min(Instant::now() + linger);
         loop {
             match self.read(Instant::now()) {
