@@ -177,7 +177,7 @@ fn a_flood_of_status_changes_nothing() {
 fn an_aggregate_of_nothing_is_no_amplifier() {
     let mut script = Script::flowing(to_play());
     script.control(&Control::SetChunkSize(0x7fff_ffff)).unwrap();
-    let mut empty = vec![0; 15];
+    let mut empty = [0; 15];
     empty[0] = type_id::AUDIO;
     script
         .say(1, type_id::AGGREGATE, 0, &empty.repeat(100_000))
