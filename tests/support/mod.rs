@@ -20,6 +20,7 @@ pub mod port;
 pub mod process;
 pub mod responder;
 pub mod rtmpdump;
+pub mod script;
 pub mod wait;
 
 use std::fmt;
