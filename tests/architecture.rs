@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("timestamp", &[]),
+    ("fourcc", &[]),
+    ("fourcc", &[]),
     ("amf", &[]),
     ("url", &["amf"]),
     ("flv", &["amf"]),
@@ -25,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What every module may import.
-const LEAVES: &[&str] = &["wire", "timestamp"];
+const LEAVES: &[&str] = &["wire", "timestamp", "fourcc"];
 
 /// The layers that live in the world; all others are told the time and handed their bytes.
 const WORLDLY: &[&str] = &["transport", "elements"];
