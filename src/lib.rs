@@ -4,6 +4,7 @@ pub mod amf;
 pub mod chunk;
 pub mod elements;
 pub mod flv;
+pub mod fourcc;
 pub mod handshake;
 pub mod link;
 pub mod message;

@@ -3,7 +3,7 @@
 //! Says what a sender or relay has to know of a tag. It does not take the frames out.
 
 use super::enhanced;
-use super::fourcc::FourCc;
+use crate::fourcc::FourCc;
 use crate::wire::{Malformed, Reader};
 
 /// `SoundFormat` of a legacy tag.

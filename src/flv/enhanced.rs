@@ -4,7 +4,7 @@
 //!
 //! Only the first track of a Multitrack tag is looked at here, and `ModEx` is passed over.
 
-use super::fourcc::FourCc;
+use crate::fourcc::FourCc;
 use crate::wire::{Malformed, Reader};
 
 /// Packet type `ModEx`, of audio and video alike.

@@ -6,14 +6,13 @@
 
 pub mod audio;
 mod enhanced;
-mod fourcc;
 pub mod reader;
 pub mod script;
 pub mod tag;
 pub mod video;
 
+pub use crate::fourcc::FourCc;
 pub use audio::AudioTag;
-pub use fourcc::FourCc;
 pub use reader::{Error, Item, Reader, Tag};
 pub use script::Metadata;
 pub use tag::{FileHeader, TagHeader, TagKind};

@@ -7,9 +7,9 @@
 use bytes::{Buf, Bytes};
 
 use super::audio::{AudioCodec, SoundFormat};
-use super::fourcc::FourCc;
 use super::video::{CodecId, VideoCodec};
 use crate::amf::{self, Properties, Value};
+use crate::fourcc::FourCc;
 
 /// Largest width or height in pixels that is believed.
 const MAX_PIXELS: f64 = 32_768.0;

@@ -4,7 +4,7 @@
 //! Says what a sender or relay has to know of a tag. It does not take the frames out.
 
 use super::enhanced;
-use super::fourcc::FourCc;
+use crate::fourcc::FourCc;
 use crate::wire::{Malformed, Reader};
 
 /// `FrameType`, three bits in legacy and enhanced tags alike.
@@ -234,7 +234,7 @@ impl VideoTag {
         let packet = match track.packet_type {
             // 5 is the header of an MPEG-2 transport stream, in place of the usual one.
             0 | 5 => VideoPacket::SequenceHeader,
-            1 if track.codec.has_composition_time() => VideoPacket::Frame {
+            1 if has_composition_time(track.codec) => VideoPacket::Frame {
                 composition_time: track.body.i24("composition time")?,
             },
             1 | 3 => VideoPacket::Frame { composition_time: 0 },
@@ -271,6 +271,11 @@ impl VideoTag {
     const fn is_frame(&self) -> bool {
         matches!(self.packet, VideoPacket::Frame { .. })
     }
+}
+
+/// Whether `CodedFrames` of this codec carry a composition time.
+fn has_composition_time(codec: FourCc) -> bool {
+    [FourCc::AVC, FourCc::HEVC, FourCc::VVC].contains(&codec)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::BufMut;
+
 use crate::wire::{Malformed, Reader};
 
 /// A four-character code. Any four bytes may arrive.
@@ -62,13 +64,26 @@ impl FourCc {
         self.0
     }
 
-    pub(super) fn decode(r: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self(r.u32("FourCC")?.to_be_bytes()))
+    /// The number that stands for it in metadata: its characters as a big-endian integer.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        u32::from_be_bytes(self.0)
     }
 
-    /// Whether video frames of this codec carry a composition time in `CodedFrames`.
-    pub(super) fn has_composition_time(self) -> bool {
-        [Self::AVC, Self::HEVC, Self::VVC].contains(&self)
+    /// From the number that stands for it in metadata.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number.to_be_bytes())
+    }
+
+    /// Reads four characters.
+    pub fn decode(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        r.u32("FourCC").map(Self::from_number)
+    }
+
+    /// Writes the four characters.
+    pub fn encode(self, out: &mut impl BufMut) {
+        out.put_slice(&self.0);
     }
 }
 
@@ -97,6 +112,31 @@ mod tests {
             Err(Malformed::Truncated("FourCC"))
         );
         assert_eq!(FourCc::new(FourCc::HEVC.characters()), FourCc::HEVC);
+        let mut out = Vec::new();
+        FourCc::HEVC.encode(&mut out);
+        assert_eq!(out, b"hvc1");
+    }
+
+    #[test]
+    fn numbers_in_metadata_are_big_endian() {
+        for (code, number) in [
+            (FourCc::AVC, 1_635_148_593),
+            (FourCc::HEVC, 1_752_589_105),
+            (FourCc::VVC, 1_987_470_129),
+            (FourCc::AV1, 1_635_135_537),
+            (FourCc::VP8, 1_987_063_864),
+            (FourCc::VP9, 1_987_063_865),
+            (FourCc::AC3, 1_633_889_587),
+            (FourCc::EAC3, 1_700_998_451),
+            (FourCc::OPUS, 1_332_770_163),
+            (FourCc::MP3, 778_924_083),
+            (FourCc::FLAC, 1_716_281_667),
+            (FourCc::AAC, 1_836_069_985),
+        ] {
+            assert_eq!(code.number(), number);
+            assert_eq!(FourCc::from_number(number), code);
+            assert!(FourCc::KNOWN.contains(&code));
+        }
     }
 
     #[test]
