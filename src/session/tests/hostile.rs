@@ -143,6 +143,18 @@ fn a_flood_of_bandwidths_does_not_grow_the_queue_without_bound() {
 #[test]
 fn pings_are_answered_behind_media_that_waits() {
     let mut script = Script::flowing(to_publish());
+    // What was said and read long ago does not count.
+    let ping = script.chunks(
+        2,
+        0,
+        type_id::USER_CONTROL,
+        0,
+        &UserControl::PingRequest(1).encode(),
+    );
+    for _ in 0..20 {
+        script.raw(&ping.repeat(10_000)).unwrap();
+        assert_eq!(script.hear().len(), 10_000);
+    }
     let media = Media {
         kind: MediaKind::Video,
         timestamp: Timestamp::ZERO,
