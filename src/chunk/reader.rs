@@ -85,12 +85,12 @@ impl Repetition {
                     .iter()
                     .chain(&zeros)
                     .any(|candidate| candidate.starts_with(rest));
+            if possible {
+                return Extended::Undecided;
+            }
             // What cannot become the field is payload, and may be all that the peer has to say for now.
-            return if possible {
-                Extended::Undecided
-            } else {
-                Extended::NotThere
-            };
+            *self = Self::Absent;
+            return Extended::NotThere;
         };
         if known.contains(next) {
             *self = Self::Present;
