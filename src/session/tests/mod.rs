@@ -235,6 +235,15 @@ impl Script {
         self.raw(&wire)
     }
 
+    /// Takes the request that is due, answers it and goes on.
+    fn answer(&mut self, verdict: Result<(), Status>) -> Result<(), Error> {
+        let Some(Event::Requested(request)) = self.session.poll_event() else {
+            panic!("nothing is asked for");
+        };
+        self.session.answer(self.now, &request, verdict)?;
+        self.resume()
+    }
+
     /// Lets the clock run, calling on the session whenever it wants to be.
     fn pass(&mut self, time: Duration) -> Result<(), Error> {
         let end = self.now + time;
@@ -272,36 +281,35 @@ impl Script {
 
     /// What the session has told its owner since the last call.
     fn told(&mut self) -> Vec<String> {
-        told(&mut self.session)
+        std::iter::from_fn(|| self.session.poll_event())
+            .map(describe)
+            .collect()
     }
 }
 
-/// The events of `session`, a line for each.
-fn told(session: &mut Session) -> Vec<String> {
-    std::iter::from_fn(|| session.poll_event())
-        .map(|event| match event {
-            Event::Connected => "connected".to_owned(),
-            Event::Ready => "ready".to_owned(),
-            Event::Requested(request) => match request {
-                Request::Connect { application, .. } => format!("asks to connect to {application:?}"),
-                Request::Publish { stream, kind } => format!("asks to publish {stream:?} {kind:?}"),
-                Request::Play { stream, start } => format!("asks to play {stream:?} {start}"),
-            },
-            Event::Media(media) => {
-                format!(
-                    "{:?} at {} of {} bytes",
-                    media.kind,
-                    media.timestamp.millis(),
-                    media.len()
-                )
-            }
-            Event::Status(status) => format!("status {}", status.code),
-            Event::Idle => "idle".to_owned(),
-            Event::Eof => "eof".to_owned(),
-            Event::Closed(Ok(())) => "closed".to_owned(),
-            Event::Closed(Err(status)) => format!("closed by {}", status.code),
-        })
-        .collect()
+fn describe(event: Event) -> String {
+    match event {
+        Event::Connected => "connected".to_owned(),
+        Event::Ready => "ready".to_owned(),
+        Event::Requested(request) => match request {
+            Request::Connect { application, .. } => format!("asks to connect to {application:?}"),
+            Request::Publish { stream, kind } => format!("asks to publish {stream:?} {kind:?}"),
+            Request::Play { stream, start } => format!("asks to play {stream:?} {start}"),
+        },
+        Event::Media(media) => {
+            format!(
+                "{:?} at {} of {} bytes",
+                media.kind,
+                media.timestamp.millis(),
+                media.len()
+            )
+        }
+        Event::Status(status) => format!("status {}", status.code),
+        Event::Idle => "idle".to_owned(),
+        Event::Eof => "eof".to_owned(),
+        Event::Closed(Ok(())) => "closed".to_owned(),
+        Event::Closed(Err(status)) => format!("closed by {}", status.code),
+    }
 }
 
 /// A message as `chunk stream/message stream what(values)`.

@@ -22,15 +22,6 @@ impl Script {
         script
     }
 
-    /// Takes the request that is due, answers it and goes on.
-    fn answer(&mut self, verdict: Result<(), Status>) -> Result<(), Error> {
-        let Some(Event::Requested(request)) = self.session.poll_event() else {
-            panic!("nothing is asked for");
-        };
-        self.session.answer(self.now, &request, verdict)?;
-        self.resume()
-    }
-
     fn connected(config: ServerConfig) -> Self {
         let mut script = Self::shaken(config);
         script.command(0, &connect("live")).unwrap();
