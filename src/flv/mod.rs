@@ -9,11 +9,13 @@ mod enhanced;
 pub mod reader;
 pub mod script;
 pub mod tag;
+mod unwritable;
 pub mod video;
 
 pub use crate::fourcc::FourCc;
-pub use audio::AudioTag;
+pub use audio::{AudioPacket, AudioTag};
 pub use reader::{Error, Item, Reader, Tag};
 pub use script::Metadata;
 pub use tag::{FileHeader, TagHeader, TagKind};
-pub use video::VideoTag;
+pub use unwritable::Unwritable;
+pub use video::{VideoPacket, VideoTag};

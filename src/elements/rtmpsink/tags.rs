@@ -112,8 +112,8 @@ impl Tags {
         }
         let is_header = match tag.kind {
             TagKind::Script | TagKind::ScriptAmf3 => true,
-            TagKind::Audio => AudioTag::classify(&tag.body).is_ok_and(|tag| tag.is_sequence_header()),
-            TagKind::Video => VideoTag::classify(&tag.body).is_ok_and(|tag| tag.is_sequence_header()),
+            TagKind::Audio => AudioTag::classify(&tag.body).is_ok_and(|tag| tag.is_sequence_start()),
+            TagKind::Video => VideoTag::classify(&tag.body).is_ok_and(|tag| tag.is_sequence_start()),
             TagKind::Unknown(_) => false,
         };
         if !is_header {

@@ -7,10 +7,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use crate::flv::{
     AudioTag, FileHeader, Metadata, TagHeader, TagKind, VideoTag,
-    audio::AudioPacket,
+    audio::AudioRole,
     script,
     tag::{TAG_HEADER_SIZE, TRAILER_SIZE},
-    video::VideoPacket,
+    video::VideoRole,
 };
 use crate::session::{Media, MediaKind};
 use crate::timestamp::{Timeline, Timestamp};
@@ -88,25 +88,25 @@ impl Role {
             MediaKind::Data if media.body.is_empty() => Self::Nothing,
             MediaKind::Data => Self::Other,
             MediaKind::Audio => match AudioTag::classify(&media.body) {
-                Ok(tag) => match tag.packet {
-                    AudioPacket::SequenceHeader => Self::AudioHeader,
-                    AudioPacket::Frames => Self::Frame {
+                Ok(tag) => match tag.role {
+                    AudioRole::SequenceStart => Self::AudioHeader,
+                    AudioRole::Frames => Self::Frame {
                         is_delta: false,
                         is_key: false,
                         composition_time: 0,
                     },
                     // flvdemux reads the byte behind an empty tag.
-                    AudioPacket::Silence => Self::Nothing,
-                    AudioPacket::SequenceEnd | AudioPacket::ChannelConfig | AudioPacket::Unknown(_) => {
+                    AudioRole::Silence => Self::Nothing,
+                    AudioRole::SequenceEnd | AudioRole::ChannelConfig | AudioRole::Unknown(_) => {
                         Self::Other
                     }
                 },
                 Err(_) => Self::Nothing,
             },
             MediaKind::Video => match VideoTag::classify(&media.body) {
-                Ok(tag) => match tag.packet {
-                    VideoPacket::SequenceHeader => Self::VideoHeader,
-                    VideoPacket::Frame { composition_time } => Self::Frame {
+                Ok(tag) => match tag.role {
+                    VideoRole::SequenceStart => Self::VideoHeader,
+                    VideoRole::Frame { composition_time } => Self::Frame {
                         is_delta: tag.is_delta_frame(),
                         is_key: tag.is_key_frame(),
                         composition_time,

@@ -1,8 +1,15 @@
-//! Audio tag bodies: codec and role. FLV 10.1 section E.4.2, Enhanced RTMP v2 "Enhanced Audio".
+//! Audio tag bodies. FLV 10.1 section E.4.2, Enhanced RTMP v2 "Enhanced Audio".
 //!
-//! Says what a sender or relay has to know of a tag. It does not take the frames out.
+//! [`AudioTag::classify`] says what a sender or relay has to know of a tag; [`AudioPacket`] takes tags apart and
+//! makes them. Neither looks into what is the codec's own.
 
-use super::enhanced;
+mod channels;
+mod packet;
+
+pub use channels::{Channel, ChannelConfig};
+pub use packet::{AudioPacket, AudioPackets, AudioPayload, SoundFlags};
+
+use super::enhanced::{Prefix, Tracks};
 use crate::fourcc::FourCc;
 use crate::wire::{Malformed, Reader};
 
@@ -94,9 +101,9 @@ pub enum AudioCodec {
 
 /// Role of an audio tag.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AudioPacket {
+pub enum AudioRole {
     /// What a decoder needs before the first frame; resent to whoever joins.
-    SequenceHeader,
+    SequenceStart,
     /// Sound.
     Frames,
     /// Nothing follows for this track.
@@ -117,13 +124,22 @@ pub struct AudioTag {
     /// The track: 0 but for Multitrack tags, whose first track this describes.
     pub track: u8,
     /// The role.
-    pub packet: AudioPacket,
+    pub role: AudioRole,
 }
 
-impl AudioTag {
-    const ENHANCED: u8 = 9;
-    const MULTITRACK: u8 = 5;
+/// `AudioPacketType`, but for `ModEx`.
+mod packet_type {
+    pub(super) const SEQUENCE_START: u8 = 0;
+    pub(super) const CODED_FRAMES: u8 = 1;
+    pub(super) const SEQUENCE_END: u8 = 2;
+    pub(super) const MULTICHANNEL_CONFIG: u8 = 4;
+    pub(super) const MULTITRACK: u8 = 5;
+}
 
+/// The upper half of the first byte of an enhanced tag, where others have the sound format.
+const ENHANCED: u8 = 9;
+
+impl AudioTag {
     /// Looks at the body of a tag.
     ///
     /// # Errors
@@ -136,65 +152,78 @@ impl AudioTag {
             return Ok(Self {
                 codec: None,
                 track: 0,
-                packet: AudioPacket::Silence,
+                role: AudioRole::Silence,
             });
         }
         let first = r.u8("audio tag header")?;
-        if first >> 4 == Self::ENHANCED {
+        if first >> 4 == ENHANCED {
             return Self::enhanced(first, r);
         }
         let format = SoundFormat::from_id(first >> 4);
-        let packet = if format == SoundFormat::Aac {
+        let role = if format == SoundFormat::Aac {
             match r.u8("AACPacketType")? {
-                0 if r.is_empty() => return Err(Malformed::Truncated("AudioSpecificConfig")),
-                0 => AudioPacket::SequenceHeader,
-                1 => AudioPacket::Frames,
-                other => AudioPacket::Unknown(other),
+                packet_type::SEQUENCE_START if r.is_empty() => {
+                    return Err(Malformed::Truncated("AudioSpecificConfig"));
+                }
+                packet_type::SEQUENCE_START => AudioRole::SequenceStart,
+                packet_type::CODED_FRAMES => AudioRole::Frames,
+                other => AudioRole::Unknown(other),
             }
         } else {
-            AudioPacket::Frames
+            AudioRole::Frames
         };
         Ok(Self {
             codec: Some(AudioCodec::Legacy(format)),
             track: 0,
-            packet,
+            role,
         })
     }
 
     fn enhanced(first: u8, mut r: Reader<'_>) -> Result<Self, Malformed> {
-        let packet_type = enhanced::packet_type(first, &mut r)?;
-        if packet_type != Self::MULTITRACK
-            && let packet @ AudioPacket::Unknown(_) = Self::role(packet_type)
-        {
+        let Prefix { packet_type, .. } = Prefix::decode(first, &mut r)?;
+        if is_reserved(packet_type) {
             return Ok(Self {
                 codec: None,
                 track: 0,
-                packet,
+                role: AudioRole::Unknown(packet_type),
             });
         }
-        let track = enhanced::first_track(packet_type, Self::MULTITRACK, r)?;
+        let mut tracks = Tracks::decode(packet_type, packet_type::MULTITRACK, r)?;
+        let track = tracks.track()?;
         Ok(Self {
             codec: Some(AudioCodec::Enhanced(track.codec)),
             track: track.id,
-            packet: Self::role(track.packet_type),
+            role: Self::role(tracks.packet_type),
         })
     }
 
-    const fn role(packet_type: u8) -> AudioPacket {
+    const fn role(packet_type: u8) -> AudioRole {
         match packet_type {
-            0 => AudioPacket::SequenceHeader,
-            1 => AudioPacket::Frames,
-            2 => AudioPacket::SequenceEnd,
-            4 => AudioPacket::ChannelConfig,
-            other => AudioPacket::Unknown(other),
+            packet_type::SEQUENCE_START => AudioRole::SequenceStart,
+            packet_type::CODED_FRAMES => AudioRole::Frames,
+            packet_type::SEQUENCE_END => AudioRole::SequenceEnd,
+            packet_type::MULTICHANNEL_CONFIG => AudioRole::ChannelConfig,
+            other => AudioRole::Unknown(other),
         }
     }
 
     /// Whether decoders need this tag before any other: it is to be kept and sent first.
     #[must_use]
-    pub const fn is_sequence_header(&self) -> bool {
-        matches!(self.packet, AudioPacket::SequenceHeader)
+    pub const fn is_sequence_start(&self) -> bool {
+        matches!(self.role, AudioRole::SequenceStart)
     }
+}
+
+/// Whether what follows a packet type is not known, FourCC included.
+const fn is_reserved(packet_type: u8) -> bool {
+    !matches!(
+        packet_type,
+        packet_type::SEQUENCE_START
+            | packet_type::CODED_FRAMES
+            | packet_type::SEQUENCE_END
+            | packet_type::MULTICHANNEL_CONFIG
+            | packet_type::MULTITRACK
+    )
 }
 
 #[cfg(test)]
@@ -202,19 +231,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn legacy(format: SoundFormat, packet: AudioPacket) -> Result<AudioTag, Malformed> {
+    fn legacy(format: SoundFormat, role: AudioRole) -> Result<AudioTag, Malformed> {
         Ok(AudioTag {
             codec: Some(AudioCodec::Legacy(format)),
             track: 0,
-            packet,
+            role,
         })
     }
 
-    fn enhanced(codec: FourCc, track: u8, packet: AudioPacket) -> Result<AudioTag, Malformed> {
+    fn enhanced(codec: FourCc, track: u8, role: AudioRole) -> Result<AudioTag, Malformed> {
         Ok(AudioTag {
             codec: Some(AudioCodec::Enhanced(codec)),
             track,
-            packet,
+            role,
         })
     }
 
@@ -230,13 +259,13 @@ mod tests {
         let aac = |packet| legacy(SoundFormat::Aac, packet);
         assert_eq!(
             AudioTag::classify(&[0xaf, 0, 0x12, 0x10]),
-            aac(AudioPacket::SequenceHeader)
+            aac(AudioRole::SequenceStart)
         );
         assert_eq!(
             AudioTag::classify(&[0xaf, 1, 0x21, 0x10, 5]),
-            aac(AudioPacket::Frames)
+            aac(AudioRole::Frames)
         );
-        assert_eq!(AudioTag::classify(&[0xaf, 2]), aac(AudioPacket::Unknown(2)));
+        assert_eq!(AudioTag::classify(&[0xaf, 2]), aac(AudioRole::Unknown(2)));
         assert_eq!(
             AudioTag::classify(&[0xaf]),
             Err(Malformed::Truncated("AACPacketType"))
@@ -264,23 +293,20 @@ mod tests {
             (0x72, ALaw),
             (0x82, MuLaw),
         ] {
-            assert_eq!(
-                AudioTag::classify(&[first, 0]),
-                legacy(format, AudioPacket::Frames)
-            );
+            assert_eq!(AudioTag::classify(&[first, 0]), legacy(format, AudioRole::Frames));
         }
     }
 
     #[test]
     fn an_empty_tag_is_silence() {
-        assert_eq!(AudioTag::classify(&[]).unwrap().packet, AudioPacket::Silence);
+        assert_eq!(AudioTag::classify(&[]).unwrap().role, AudioRole::Silence);
     }
 
     #[test]
     fn enhanced_tags_name_their_codec() {
-        use AudioPacket::{ChannelConfig, Frames, SequenceEnd, SequenceHeader};
+        use AudioRole::{ChannelConfig, Frames, SequenceEnd, SequenceStart};
         for (body, expected) in [
-            (&b"\x90ac-3"[..], enhanced(FourCc::AC3, 0, SequenceHeader)),
+            (&b"\x90ac-3"[..], enhanced(FourCc::AC3, 0, SequenceStart)),
             (b"\x91Opus\xfc\xff", enhanced(FourCc::OPUS, 0, Frames)),
             (b"\x92fLaC", enhanced(FourCc::FLAC, 0, SequenceEnd)),
             (
@@ -293,7 +319,7 @@ mod tests {
             ),
             (
                 b"\x95\x00fLaC\x01\0\0\0\x22",
-                enhanced(FourCc::FLAC, 1, SequenceHeader),
+                enhanced(FourCc::FLAC, 1, SequenceStart),
             ),
             (
                 b"\x95\x11Opus\x00\0\0\x02\xfc\xff\x01\0\0\x03\xfc\xff\xfe",
@@ -302,8 +328,8 @@ mod tests {
         ] {
             assert_eq!(AudioTag::classify(body), expected, "{body:02x?}");
             assert_eq!(
-                AudioTag::classify(body).unwrap().is_sequence_header(),
-                expected.unwrap().packet == SequenceHeader
+                AudioTag::classify(body).unwrap().is_sequence_start(),
+                expected.unwrap().role == SequenceStart
             );
         }
         assert_eq!(
@@ -316,7 +342,7 @@ mod tests {
     fn reserved_packet_types_are_not_read_into() {
         for packet_type in [3, 6, 8, 15] {
             let tag = AudioTag::classify(&[0x90 | packet_type]).unwrap();
-            assert_eq!((tag.codec, tag.packet), (None, AudioPacket::Unknown(packet_type)));
+            assert_eq!((tag.codec, tag.role), (None, AudioRole::Unknown(packet_type)));
         }
     }
 

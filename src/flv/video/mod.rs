@@ -1,9 +1,15 @@
-//! Video tag bodies: codec, role and composition time. FLV 10.1 section E.4.3, Enhanced RTMP v2 "Enhanced
-//! Video".
+//! Video tag bodies. FLV 10.1 section E.4.3, Enhanced RTMP v2 "Enhanced Video".
 //!
-//! Says what a sender or relay has to know of a tag. It does not take the frames out.
+//! [`VideoTag::classify`] says what a sender or relay has to know of a tag; [`VideoPacket`] takes tags apart and
+//! makes them. Neither looks into what is the codec's own.
 
-use super::enhanced;
+mod color;
+mod packet;
+
+pub use color::{Chromaticity, ColorConfig, ColorInfo, ContentLightLevel, MasteringDisplay};
+pub use packet::{VideoCommand, VideoPacket, VideoPackets, VideoPayload, Vp6Adjustment};
+
+use super::enhanced::{Prefix, Tracks};
 use crate::fourcc::FourCc;
 use crate::wire::{Malformed, Reader};
 
@@ -49,6 +55,12 @@ impl FrameType {
             Self::Command => 5,
             Self::Unknown(other) => other,
         }
+    }
+
+    /// Whether decoding can start at pictures of this type.
+    #[must_use]
+    pub const fn is_key(self) -> bool {
+        matches!(self, Self::Key | Self::GeneratedKey)
     }
 }
 
@@ -111,6 +123,11 @@ impl CodecId {
             Self::Unknown(other) => other,
         }
     }
+
+    /// Whether tags of this codec have a packet type and a composition time.
+    const fn has_packet_type(self) -> bool {
+        matches!(self, Self::Avc | Self::Hevc | Self::Mpeg4)
+    }
 }
 
 /// Codec of a video tag.
@@ -124,9 +141,9 @@ pub enum VideoCodec {
 
 /// Role of a video tag.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum VideoPacket {
+pub enum VideoRole {
     /// What a decoder needs before the first frame; resent to whoever joins.
-    SequenceHeader,
+    SequenceStart,
     /// A picture.
     Frame {
         /// Milliseconds from the tag's timestamp to presentation; may be negative.
@@ -152,14 +169,26 @@ pub struct VideoTag {
     /// The track: 0 but for Multitrack tags, whose first track this describes.
     pub track: u8,
     /// The role.
-    pub packet: VideoPacket,
+    pub role: VideoRole,
 }
 
-impl VideoTag {
-    const ENHANCED: u8 = 0x80;
-    const METADATA: u8 = 4;
-    const MULTITRACK: u8 = 6;
+/// `VideoPacketType`, but for `ModEx`.
+mod packet_type {
+    pub(super) const SEQUENCE_START: u8 = 0;
+    pub(super) const CODED_FRAMES: u8 = 1;
+    pub(super) const SEQUENCE_END: u8 = 2;
+    /// `CodedFrames` with a composition time of 0 that is left out.
+    pub(super) const CODED_FRAMES_X: u8 = 3;
+    pub(super) const METADATA: u8 = 4;
+    /// The header of an MPEG-2 transport stream in place of the usual one.
+    pub(super) const MPEG2_TS_SEQUENCE_START: u8 = 5;
+    pub(super) const MULTITRACK: u8 = 6;
+}
 
+/// Bit of the first byte that an enhanced tag has and a legacy one has not (`isExHeader`).
+const ENHANCED: u8 = 0x80;
+
+impl VideoTag {
     /// Looks at the body of a tag.
     ///
     /// # Errors
@@ -170,7 +199,7 @@ impl VideoTag {
         let mut r = Reader::new(body);
         let first = r.u8("video tag header")?;
         let frame = FrameType::from_id(first >> 4 & 7);
-        if first & Self::ENHANCED == 0 {
+        if first & ENHANCED == 0 {
             Self::legacy(frame, CodecId::from_id(first & 0x0f), r)
         } else {
             Self::enhanced(frame, first, r)
@@ -178,88 +207,84 @@ impl VideoTag {
     }
 
     fn legacy(frame: FrameType, codec: CodecId, mut r: Reader<'_>) -> Result<Self, Malformed> {
-        let described = |packet| Self {
+        let described = |role| Self {
             frame,
             codec: Some(VideoCodec::Legacy(codec)),
             track: 0,
-            packet,
+            role,
         };
         // First, since writers disagree on whether the rest of the codec's header is there.
         if frame == FrameType::Command {
-            return Ok(described(VideoPacket::Command));
+            return Ok(described(VideoRole::Command));
         }
-        let packet = match codec {
-            CodecId::Avc | CodecId::Hevc | CodecId::Mpeg4 => match r.u8("AVCPacketType")? {
-                0 => {
-                    r.take(3, "composition time")?;
-                    if r.is_empty() {
-                        return Err(Malformed::Truncated("decoder configuration record"));
-                    }
-                    VideoPacket::SequenceHeader
-                }
-                1 => VideoPacket::Frame {
-                    composition_time: r.i24("composition time")?,
-                },
-                2 => VideoPacket::SequenceEnd,
-                other => VideoPacket::Unknown(other),
-            },
-            CodecId::Vp6 | CodecId::Vp6Alpha => {
+        if !codec.has_packet_type() {
+            if matches!(codec, CodecId::Vp6 | CodecId::Vp6Alpha) {
                 r.u8("VP6 adjustment")?;
-                VideoPacket::Frame { composition_time: 0 }
             }
-            CodecId::SorensonH263
-            | CodecId::ScreenVideo
-            | CodecId::ScreenVideo2
-            | CodecId::H263
-            | CodecId::Unknown(_) => VideoPacket::Frame { composition_time: 0 },
-        };
-        Ok(described(packet))
+            return Ok(described(VideoRole::Frame { composition_time: 0 }));
+        }
+        Ok(described(match r.u8("AVCPacketType")? {
+            packet_type::SEQUENCE_START => {
+                r.take(3, "composition time")?;
+                if r.is_empty() {
+                    return Err(Malformed::Truncated("decoder configuration record"));
+                }
+                VideoRole::SequenceStart
+            }
+            packet_type::CODED_FRAMES => VideoRole::Frame {
+                composition_time: r.i24("composition time")?,
+            },
+            packet_type::SEQUENCE_END => VideoRole::SequenceEnd,
+            other => VideoRole::Unknown(other),
+        }))
     }
 
     fn enhanced(frame: FrameType, first: u8, mut r: Reader<'_>) -> Result<Self, Malformed> {
-        let packet_type = enhanced::packet_type(first, &mut r)?;
-        let bare = |packet| Self {
+        let Prefix { packet_type, .. } = Prefix::decode(first, &mut r)?;
+        let bare = |role| Self {
             frame,
             codec: None,
             track: 0,
-            packet,
+            role,
         };
-        if packet_type > Self::MULTITRACK {
-            return Ok(bare(VideoPacket::Unknown(packet_type)));
+        if packet_type > packet_type::MULTITRACK {
+            return Ok(bare(VideoRole::Unknown(packet_type)));
         }
-        if frame == FrameType::Command && packet_type != Self::METADATA {
-            return Ok(bare(VideoPacket::Command));
+        if frame == FrameType::Command && packet_type != packet_type::METADATA {
+            return Ok(bare(VideoRole::Command));
         }
-        let mut track = enhanced::first_track(packet_type, Self::MULTITRACK, r)?;
-        let packet = match track.packet_type {
-            // 5 is the header of an MPEG-2 transport stream, in place of the usual one.
-            0 | 5 => VideoPacket::SequenceHeader,
-            1 if has_composition_time(track.codec) => VideoPacket::Frame {
-                composition_time: track.body.i24("composition time")?,
+        let mut tracks = Tracks::decode(packet_type, packet_type::MULTITRACK, r)?;
+        let track = tracks.track()?;
+        let role = match tracks.packet_type {
+            packet_type::SEQUENCE_START | packet_type::MPEG2_TS_SEQUENCE_START => VideoRole::SequenceStart,
+            packet_type::CODED_FRAMES if has_composition_time(track.codec) => VideoRole::Frame {
+                composition_time: Reader::new(track.body).i24("composition time")?,
             },
-            1 | 3 => VideoPacket::Frame { composition_time: 0 },
-            2 => VideoPacket::SequenceEnd,
-            Self::METADATA => VideoPacket::Metadata,
-            other => VideoPacket::Unknown(other),
+            packet_type::CODED_FRAMES | packet_type::CODED_FRAMES_X => {
+                VideoRole::Frame { composition_time: 0 }
+            }
+            packet_type::SEQUENCE_END => VideoRole::SequenceEnd,
+            packet_type::METADATA => VideoRole::Metadata,
+            other => VideoRole::Unknown(other),
         };
         Ok(Self {
             frame,
             codec: Some(VideoCodec::Enhanced(track.codec)),
             track: track.id,
-            packet,
+            role,
         })
     }
 
     /// Whether decoders need this tag before any other: it is to be kept and sent first.
     #[must_use]
-    pub const fn is_sequence_header(&self) -> bool {
-        matches!(self.packet, VideoPacket::SequenceHeader)
+    pub const fn is_sequence_start(&self) -> bool {
+        matches!(self.role, VideoRole::SequenceStart)
     }
 
     /// Whether this is a picture at which decoding can start.
     #[must_use]
     pub const fn is_key_frame(&self) -> bool {
-        self.is_frame() && matches!(self.frame, FrameType::Key | FrameType::GeneratedKey)
+        self.is_frame() && self.frame.is_key()
     }
 
     /// Whether this is a picture that needs earlier ones.
@@ -269,7 +294,7 @@ impl VideoTag {
     }
 
     const fn is_frame(&self) -> bool {
-        matches!(self.packet, VideoPacket::Frame { .. })
+        matches!(self.role, VideoRole::Frame { .. })
     }
 }
 
@@ -283,13 +308,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn classify(body: &[u8]) -> (FrameType, Option<VideoCodec>, u8, VideoPacket) {
+    fn classify(body: &[u8]) -> (FrameType, Option<VideoCodec>, u8, VideoRole) {
         let tag = VideoTag::classify(body).unwrap();
-        (tag.frame, tag.codec, tag.track, tag.packet)
+        (tag.frame, tag.codec, tag.track, tag.role)
     }
 
-    const fn frame(composition_time: i32) -> VideoPacket {
-        VideoPacket::Frame { composition_time }
+    const fn frame(composition_time: i32) -> VideoRole {
+        VideoRole::Frame { composition_time }
     }
 
     #[test]
@@ -308,7 +333,7 @@ mod tests {
         let header = [0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x0a];
         assert_eq!(
             classify(&header),
-            (FrameType::Key, avc, 0, VideoPacket::SequenceHeader)
+            (FrameType::Key, avc, 0, VideoRole::SequenceStart)
         );
         let inter = [0x27, 1, 0xff, 0xff, 0xd8, 0, 0, 0, 5, 0x41, 0x9a, 0, 0x11, 0x22];
         assert_eq!(classify(&inter), (FrameType::Inter, avc, 0, frame(-40)));
@@ -318,15 +343,15 @@ mod tests {
         );
         assert_eq!(
             classify(&[0x17, 2, 0, 0, 0]),
-            (FrameType::Key, avc, 0, VideoPacket::SequenceEnd)
+            (FrameType::Key, avc, 0, VideoRole::SequenceEnd)
         );
         assert_eq!(
             classify(&[0x27, 2]),
-            (FrameType::Inter, avc, 0, VideoPacket::SequenceEnd)
+            (FrameType::Inter, avc, 0, VideoRole::SequenceEnd)
         );
         assert_eq!(
             classify(&[0x27, 3]),
-            (FrameType::Inter, avc, 0, VideoPacket::Unknown(3))
+            (FrameType::Inter, avc, 0, VideoRole::Unknown(3))
         );
     }
 
@@ -364,7 +389,7 @@ mod tests {
             &[0xd1, 0],
             &[0xd0],
         ] {
-            assert_eq!(VideoTag::classify(body).unwrap().packet, VideoPacket::Command);
+            assert_eq!(VideoTag::classify(body).unwrap().role, VideoRole::Command);
         }
     }
 
@@ -378,26 +403,26 @@ mod tests {
             enhanced(FourCc::AV1),
         );
         for (body, expected) in [
-            (&b"\x90hvc1\x01"[..], (key, hevc, 0, VideoPacket::SequenceHeader)),
+            (&b"\x90hvc1\x01"[..], (key, hevc, 0, VideoRole::SequenceStart)),
             (b"\x91hvc1\0\0\x28", (key, hevc, 0, frame(40))),
             (b"\xa1avc1\xff\xff\xd8", (inter, avc, 0, frame(-40))),
             (b"\xa1av01\x32\x01\x14", (inter, av1, 0, frame(0))),
             (b"\xa3hvc1\0\0\x28", (inter, hevc, 0, frame(0))),
-            (b"\x92hvc1", (key, hevc, 0, VideoPacket::SequenceEnd)),
-            (b"\x95av01", (key, av1, 0, VideoPacket::SequenceHeader)),
-            (b"\xd4hvc1", (FrameType::Command, hevc, 0, VideoPacket::Metadata)),
+            (b"\x92hvc1", (key, hevc, 0, VideoRole::SequenceEnd)),
+            (b"\x95av01", (key, av1, 0, VideoRole::SequenceStart)),
+            (b"\xd4hvc1", (FrameType::Command, hevc, 0, VideoRole::Metadata)),
             (b"\xa7\x02\x07\xa1\x20\x03hvc1\0", (inter, hevc, 0, frame(0))),
             (
                 b"\x96\x00av01\x01\x81\x00\x0c",
-                (key, av1, 1, VideoPacket::SequenceHeader),
+                (key, av1, 1, VideoRole::SequenceStart),
             ),
             (b"\xa6\x03hvc1\x01\0\0\0\x03", (inter, hevc, 1, frame(0))),
             (
                 b"\xa6\x21hvc1\x00\0\0\x04\0\0\x28\x01av01\x01\0\0\x01\x32",
                 (inter, hevc, 0, frame(40)),
             ),
-            (b"\xa6\x0fhvc1\x01", (inter, hevc, 1, VideoPacket::Unknown(15))),
-            (b"\xa8", (inter, None, 0, VideoPacket::Unknown(8))),
+            (b"\xa6\x0fhvc1\x01", (inter, hevc, 1, VideoRole::Unknown(15))),
+            (b"\xa8", (inter, None, 0, VideoRole::Unknown(8))),
         ] {
             assert_eq!(classify(body), expected, "{body:02x?}");
         }
@@ -407,7 +432,7 @@ mod tests {
     fn only_pictures_are_key_or_delta_frames() {
         let roles = |body: &[u8]| {
             let tag = VideoTag::classify(body).unwrap();
-            (tag.is_sequence_header(), tag.is_key_frame(), tag.is_delta_frame())
+            (tag.is_sequence_start(), tag.is_key_frame(), tag.is_delta_frame())
         };
         assert_eq!(roles(&[0x17, 0, 0, 0, 0, 1]), (true, false, false));
         assert_eq!(roles(&[0x17, 1, 0, 0, 0]), (false, true, false));
