@@ -16,7 +16,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{ClientConfig, Context, Error, Event, Intent, Phase, chunk_stream, media};
+use super::enhanced::CLIENT_SEEK;
+use super::{Capabilities, ClientConfig, Context, Error, Event, Intent, Phase, chunk_stream, media};
 use crate::amf::Value;
 use crate::link::{Link, Received};
 use crate::message::{Command, ConnectParameters, Incoming, Status, UserControl};
@@ -30,8 +31,6 @@ const AUDIO_CODECS: f64 = 4071.0;
 const VIDEO_CODECS: f64 = 252.0;
 /// `capabilities` of every Flash player.
 const CAPABILITIES: f64 = 15.0;
-/// `videoFunction`: frame-accurate seeking.
-const CLIENT_SEEK: f64 = 1.0;
 
 enum State {
     Handshaking,
@@ -62,6 +61,7 @@ pub(super) struct Client {
     deadline: Option<Instant>,
     last_input: Instant,
     server_version: Option<Arc<str>>,
+    server_capabilities: Option<Arc<Capabilities>>,
     last_status: Option<Arc<str>>,
 }
 
@@ -74,6 +74,7 @@ impl Client {
             deadline: None,
             last_input: now,
             server_version: None,
+            server_capabilities: None,
             last_status: None,
         };
         client.enter(State::Handshaking, now);
@@ -110,6 +111,10 @@ impl Client {
 
     pub(super) const fn peer(&self) -> (Option<&Arc<str>>, Option<&Arc<str>>) {
         (self.server_version.as_ref(), self.last_status.as_ref())
+    }
+
+    pub(super) const fn peer_capabilities(&self) -> Option<&Arc<Capabilities>> {
+        self.server_capabilities.as_ref()
     }
 
     /// The message stream to publish on, once it flows.
@@ -202,6 +207,12 @@ impl Client {
             arguments: config.connect_arguments.clone(),
             ..ConnectParameters::default()
         };
+        let enhanced = config.enhanced.as_ref();
+        let enhanced_function = enhanced.map_or(0, Capabilities::video_function);
+        if let Some(enhanced) = enhanced {
+            parameters.properties = enhanced.properties();
+            parameters.video_function = Some(f64::from(enhanced_function));
+        }
         match config.intent {
             Intent::Publish { .. } => parameters.connection_type = Some("nonprivate".into()),
             Intent::Play { .. } => {
@@ -209,7 +220,7 @@ impl Client {
                 parameters.capabilities = Some(CAPABILITIES);
                 parameters.audio_codecs = Some(AUDIO_CODECS);
                 parameters.video_codecs = Some(VIDEO_CODECS);
-                parameters.video_function = Some(CLIENT_SEEK);
+                parameters.video_function = Some(f64::from(CLIENT_SEEK | enhanced_function));
             }
         }
         parameters
@@ -334,6 +345,9 @@ impl Client {
                     .get("fmsVer")
                     .and_then(Value::as_str)
                     .map(Arc::from);
+                let objects = command.arguments.iter().chain([&command.object]);
+                let objects: Vec<_> = objects.filter_map(Value::properties).collect();
+                self.server_capabilities = Capabilities::read(&objects).map(Arc::new);
                 let encoding = command
                     .arguments
                     .first()

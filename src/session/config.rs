@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::Capabilities;
 use crate::amf::{Text, Value};
 use crate::handshake::Style;
 
@@ -122,6 +123,8 @@ pub struct ClientConfig {
     pub connect_arguments: Vec<Value>,
     /// Whether to ask for AMF3 (`objectEncoding` 3). AMF0 serves every known server.
     pub amf3: bool,
+    /// What connect says of Enhanced RTMP; nothing when `None`.
+    pub enhanced: Option<Capabilities>,
     /// Form of C1.
     pub handshake: Style,
     /// Chunk size that this side writes with, in bytes.
@@ -153,6 +156,7 @@ impl ClientConfig {
             page_url: None,
             connect_arguments: Vec::new(),
             amf3: false,
+            enhanced: None,
             handshake: Style::Digest,
             chunk_size: DEFAULT_CHUNK_SIZE,
             subscribe: None,
@@ -181,6 +185,8 @@ pub struct ServerConfig {
     pub chunk_size: u32,
     /// Window acknowledgement size and peer bandwidth, in bytes.
     pub window: u32,
+    /// What the reply to a connect that speaks of Enhanced RTMP says of it; nothing when `None`.
+    pub enhanced: Option<Capabilities>,
     /// How long a client may take from the first byte to a publish or play command, and from one to the
     /// application's answer.
     pub timeout: Option<Duration>,
@@ -197,6 +203,7 @@ impl ServerConfig {
         Self {
             chunk_size: DEFAULT_CHUNK_SIZE,
             window: DEFAULT_WINDOW,
+            enhanced: None,
             timeout: Some(Duration::from_secs(10)),
             ping_interval: Some(Duration::from_secs(30)),
             entropy,

@@ -18,6 +18,7 @@
 
 mod client;
 mod config;
+mod enhanced;
 mod error;
 mod event;
 mod server;
@@ -36,6 +37,7 @@ pub use self::config::{
     ClientConfig, DEFAULT_CHUNK_SIZE, DEFAULT_TIMEOUT, DEFAULT_WINDOW, Intent, PlayStart, PublishKind,
     ServerConfig, StopCommands,
 };
+pub use self::enhanced::{Capabilities, Codecs, Support};
 pub use self::error::{Error, Phase};
 pub use self::event::{Event, Input, Media, MediaKind, Request, Transmit};
 pub use self::stats::{MessageCounts, Stats};
@@ -287,6 +289,15 @@ impl Session {
         }
     }
 
+    /// What the peer said it can do of Enhanced RTMP; `None` if it said nothing.
+    #[must_use]
+    pub const fn peer_capabilities(&self) -> Option<&Arc<Capabilities>> {
+        match &self.role {
+            Role::Client(client) => client.peer_capabilities(),
+            Role::Server(server) => server.peer_capabilities(),
+        }
+    }
+
     /// Figures of the session up to now.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -309,6 +320,7 @@ impl Session {
             queued_bytes: self.queued(),
             round_trip: self.round_trip,
             peer_version: peer.cloned(),
+            peer_capabilities: self.peer_capabilities().cloned(),
             last_status: last_status.cloned(),
         }
     }

@@ -19,7 +19,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{
-    Context, Error, Event, Level, MediaKind, Phase, Request, ServerConfig, Status, chunk_stream, media,
+    Capabilities, Context, Error, Event, Level, MediaKind, Phase, Request, ServerConfig, Status,
+    chunk_stream, media,
 };
 use crate::amf::{Text, Value};
 use crate::chunk;
@@ -82,6 +83,7 @@ pub(super) struct Server {
     /// When the ping that has not brought a byte back was sent.
     pinged: Option<Instant>,
     client_version: Option<Arc<str>>,
+    client_capabilities: Option<Arc<Capabilities>>,
 }
 
 impl Server {
@@ -95,6 +97,7 @@ impl Server {
             last_input: now,
             pinged: None,
             client_version: None,
+            client_capabilities: None,
         };
         server.enter(State::Handshaking, now);
         server
@@ -126,6 +129,10 @@ impl Server {
 
     pub(super) const fn peer(&self) -> (Option<&Arc<str>>, Option<&Arc<str>>) {
         (self.client_version.as_ref(), None)
+    }
+
+    pub(super) const fn peer_capabilities(&self) -> Option<&Arc<Capabilities>> {
+        self.client_capabilities.as_ref()
     }
 
     /// Whether the application owes an answer.
@@ -327,6 +334,7 @@ impl Server {
             .and_then(Value::as_number)
             .unwrap_or(0.0);
         self.client_version = text("flashVer").map(|version| Arc::from(version.to_str_lossy()));
+        self.client_capabilities = Capabilities::read(&[object]).map(Arc::new);
         let request = Request::Connect {
             application: text("app").map(without_trailing_slashes).unwrap_or_default(),
             tc_url: text("tcUrl"),
@@ -512,6 +520,14 @@ impl Server {
             // AMF0 or AMF3; replies stay AMF0 in either case, as every server in the field does.
             let encoding = if object_encoding == 3.0 { 3.0 } else { 0.0 };
             info.properties.push("objectEncoding", Value::Number(encoding));
+            // Only to those who asked: old clients are confused by more than they know.
+            if let (Some(ours), Some(_)) = (&self.config.enhanced, &self.client_capabilities) {
+                for (name, value) in &ours.properties() {
+                    info.properties.push(name.clone(), value.clone());
+                }
+                info.properties
+                    .push("videoFunction", Value::from(f64::from(ours.video_function())));
+            }
         }
         reply(cx, &Command::result(transaction, properties, vec![status]))?;
         cx.events.push_back(Event::Connected);

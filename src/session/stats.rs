@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Phase;
+use super::{Capabilities, Phase};
 use crate::link::Counters;
 
 /// Messages since the session started, by kind.
@@ -54,6 +54,8 @@ pub struct Stats {
     pub round_trip: Option<Duration>,
     /// Server: the client's `flashVer`. Client: the server's `fmsVer`.
     pub peer_version: Option<Arc<str>>,
+    /// What the peer said it can do of Enhanced RTMP; `None` if it said nothing.
+    pub peer_capabilities: Option<Arc<Capabilities>>,
     /// Code of the last status of the peer.
     pub last_status: Option<Arc<str>>,
 }
