@@ -462,3 +462,98 @@ fn limit<'a, 'b>(slices: &'b mut [IoSlice<'a>], bytes: usize) -> &'b [IoSlice<'a
     }
     slices
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::ServerConfig;
+    use crate::transport::listener::Listener;
+    use crate::transport::race::connect;
+    use crate::transport::tcp::TcpOptions;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    /// An audio message of 100 bytes in one chunk.
+    const AUDIO: &[u8; 112] = &{
+        let mut message = [0; 112];
+        (message[0], message[6], message[7], message[8]) = (4, 100, 8, 1);
+        message
+    };
+
+    /// A server's driver and the socket of its client, which has shaken hands and called connect.
+    fn connected() -> (Driver, Socket) {
+        let wake = Wake::new().unwrap();
+        let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let now = Instant::now();
+        let mut client = connect(
+            &[address],
+            &TcpOptions::default(),
+            &wake,
+            now + Duration::from_secs(10),
+        )
+        .unwrap();
+        assert!(listener.poll(&wake, None).unwrap().readable);
+        let socket = listener.accept(&TcpOptions::default()).unwrap();
+        let session = Session::server(Arc::new(ServerConfig::new([7; 32])), now);
+
+        let mut opening = vec![3];
+        opening.resize(1 + 2 * 1536, 0);
+        let connect = b"\x02\0\x07connect\0\x3f\xf0\0\0\0\0\0\0\x03\0\x03app\x02\0\x04live\0\0\x09";
+        opening.extend([3, 0, 0, 0, 0, 0, connect.len() as u8, 20, 0, 0, 0, 0]);
+        opening.extend(connect);
+        assert_eq!(
+            client.write_vectored(&[IoSlice::new(&opening)]).unwrap(),
+            opening.len()
+        );
+        (Driver::new(socket, session, None, now), client)
+    }
+
+    /// Sends audio until the kernel takes no more. `sent` says where in a message it stopped the last time.
+    fn flood(client: &mut Socket, sent: &mut usize) {
+        let burst = AUDIO.repeat(1000);
+        while let Ok(count) = client.write_vectored(&[IoSlice::new(&burst[*sent % AUDIO.len()..])]) {
+            *sent += count;
+        }
+    }
+
+    #[test]
+    fn a_peer_that_sends_ahead_of_an_answer_is_held_back() {
+        let (mut driver, mut client) = connected();
+        let mut sent = 0;
+        while driver.interest(Instant::now()).readable {
+            flood(&mut client, &mut sent);
+            driver.service(Instant::now());
+            assert!(
+                driver.input.len() < MAX_BACKLOG + READ_SIZE,
+                "{} bytes",
+                driver.input.len()
+            );
+        }
+        assert!(driver.input.len() >= MAX_BACKLOG);
+
+        let Some(Event::Requested(request)) = driver.poll_event() else {
+            panic!("connect")
+        };
+        driver
+            .session_mut()
+            .answer(Instant::now(), &request, Ok(()))
+            .unwrap();
+        driver.resume(Instant::now());
+        assert!(driver.failure().is_none(), "{:?}", driver.failure());
+        assert!(driver.interest(Instant::now()).readable);
+    }
+
+    #[test]
+    fn a_peer_that_sends_fast_gets_only_its_share_of_a_call() {
+        let (mut driver, mut client) = connected();
+        let mut sent = 0;
+        let mut most = 0;
+        for _ in 0..4 {
+            flood(&mut client, &mut sent);
+            let before = driver.totals().received;
+            driver.service(Instant::now());
+            most = most.max(driver.totals().received - before);
+        }
+        assert!(most < MAX_READ_AHEAD + READ_SIZE as u64, "{most} bytes");
+    }
+}
