@@ -1,0 +1,507 @@
+//! The relay's loop: waits for all sockets at once, serves those that are ready, and passes media from publishers
+//! to players. Everything happens on one thread, so there are no locks but the board's.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use gstrtmp::amf::Text;
+use gstrtmp::session::{self, Event, Level, Media, Request, ServerConfig, Session, Status};
+use gstrtmp::transport::listener::Listener;
+use gstrtmp::transport::tcp::{Socket, TcpOptions};
+use gstrtmp::transport::{Driver, Error};
+use gstrtmp::url::redact;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::board::{self, ClientId, Gone, Name, Notice, Reason, Role};
+use super::cache::{Cache, Purpose, classify};
+use super::{Options, Shared};
+
+/// How long a client may leave what is sent to it unread, however little that is.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client that was refused at connect may take to close the connection itself.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Connections accepted before those that are there get their turn.
+const MAX_ACCEPTS: usize = 16;
+
+/// How long nobody is accepted after the system would not, for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest name of a stream, application included, in bytes.
+const MAX_NAME: usize = 1024;
+
+/// Longest single wait, below what any system's poll takes.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
+
+/// See the module.
+pub struct Hub {
+    listener: Listener,
+    address: SocketAddr,
+    options: Options,
+    shared: Arc<Shared>,
+    clients: BTreeMap<ClientId, Client>,
+    streams: HashMap<Name, Stream>,
+    last_id: ClientId,
+    /// Until when nobody is accepted.
+    paused: Option<Instant>,
+    /// Clients with something to do: they are ready, or something was queued for them.
+    busy: BTreeSet<ClientId>,
+}
+
+struct Client {
+    driver: Driver,
+    application: Text,
+    role: Role,
+    /// A player that drops pictures until a key frame comes.
+    awaits_key_frame: bool,
+    farewell: Option<Farewell>,
+}
+
+/// A connection that has ended but for the peer's closing it.
+struct Farewell {
+    reason: Reason,
+    until: Instant,
+}
+
+/// A name that somebody publishes or waits for.
+struct Stream {
+    publisher: Option<ClientId>,
+    players: Vec<ClientId>,
+    cache: Cache,
+}
+
+impl Hub {
+    pub fn new(listener: Listener, address: SocketAddr, options: Options, shared: Arc<Shared>) -> Self {
+        Self {
+            listener,
+            address,
+            options,
+            shared,
+            clients: BTreeMap::new(),
+            streams: HashMap::new(),
+            last_id: 0,
+            paused: None,
+            busy: BTreeSet::new(),
+        }
+    }
+
+    /// Serves until it is told to stop.
+    pub fn run(mut self) {
+        loop {
+            let can_accept = match self.wait() {
+                Ok(can_accept) => can_accept,
+                Err(error) => return (self.options.listen)(Notice::Failed(error)),
+            };
+            if self.shared.stop.is_awake() {
+                return self.stop();
+            }
+            let now = Instant::now();
+            if can_accept {
+                self.accept(now);
+            }
+            // Ends, since publishers make players busy and never the other way round, and a client makes itself busy
+            // only by a request, of which it has sent so many.
+            while let Some(id) = self.busy.pop_first() {
+                self.serve(id, now);
+            }
+        }
+    }
+
+    /// Waits until somebody is busy. True when there is a connection to accept.
+    fn wait(&mut self) -> io::Result<bool> {
+        let now = Instant::now();
+        self.paused = self.paused.filter(|until| now < *until);
+        let listens = if self.paused.is_some() {
+            PollFlags::empty()
+        } else {
+            PollFlags::IN
+        };
+        let mut fds = vec![
+            PollFd::new(&self.shared.stop, PollFlags::IN),
+            PollFd::new(&self.listener, listens),
+        ];
+        let mut watched = Vec::with_capacity(self.clients.len());
+        let mut until = now.checked_add(MAX_WAIT).into_iter().chain(self.paused).min();
+        for (id, client) in &self.clients {
+            until = until.into_iter().chain(client.timeout(now)).min();
+            let interest = client.driver.interest(now);
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, interest.readable);
+            flags.set(PollFlags::OUT, interest.writable);
+            if !flags.is_empty() {
+                watched.push(*id);
+                fds.push(PollFd::new(client.driver.socket(), flags));
+            }
+        }
+        let timeout = until.map_or(MAX_WAIT, |until| until.saturating_duration_since(now));
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let ready = watched
+            .iter()
+            .zip(fds.iter().skip(2))
+            .filter(|(_, fd)| is_ready(fd));
+        self.busy.extend(ready.map(|(id, _)| *id));
+        let can_accept = self.paused.is_none() && fds.get(1).is_some_and(is_ready);
+        let now = Instant::now();
+        let due = |client: &Client| client.timeout(now).is_some_and(|due| due <= now);
+        self.busy.extend(
+            self.clients
+                .iter()
+                .filter(|(_, client)| due(client))
+                .map(|(id, _)| *id),
+        );
+        Ok(can_accept)
+    }
+
+    fn accept(&mut self, now: Instant) {
+        for _ in 0..MAX_ACCEPTS {
+            match self.listener.accept(&TcpOptions::default()) {
+                Ok(socket) if self.clients.len() >= self.options.max_clients => {
+                    self.shared.board.turn_away();
+                    self.notify(Notice::TurnedAway {
+                        peer: socket.peer_addr(),
+                    });
+                }
+                Ok(socket) => self.welcome(socket, now),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.paused = now.checked_add(ACCEPT_PAUSE);
+                    return self.notify(Notice::AcceptFailed(error));
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, socket: Socket, now: Instant) {
+        let mut entropy = [0; 32];
+        if let Err(error) = getrandom::fill(&mut entropy) {
+            return self.notify(Notice::AcceptFailed(error.into()));
+        }
+        let config = ServerConfig {
+            chunk_size: self.options.chunk_size,
+            ..ServerConfig::new(entropy)
+        };
+        let session = Session::server(Arc::new(config), now);
+        let peer = socket.peer_addr();
+        self.last_id += 1;
+        let client = Client {
+            driver: Driver::new(socket, session, Some(WRITE_TIMEOUT), now),
+            application: Text::default(),
+            role: Role::Idle,
+            awaits_key_frame: false,
+            farewell: None,
+        };
+        self.clients.insert(self.last_id, client);
+        self.busy.insert(self.last_id);
+        self.notify(Notice::Connected {
+            client: self.last_id,
+            peer,
+        });
+    }
+
+    /// Moves the bytes of one client and does what its messages ask for.
+    fn serve(&mut self, id: ClientId, now: Instant) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        client.driver.service(now);
+        while let Some(event) = self
+            .clients
+            .get_mut(&id)
+            .and_then(|client| client.driver.poll_event())
+        {
+            self.handle_event(id, event, now);
+        }
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        let queued = client.driver.queued();
+        if let Some(error) = client.driver.failure() {
+            let reason = match (client.farewell.take(), error) {
+                (Some(farewell), _) => farewell.reason,
+                (None, Error::Closed) => Reason::Left,
+                // Many players leave without reading what came last, which resets the connection.
+                (None, Error::Io { .. }) if client.role == Role::Idle => Reason::Left,
+                (None, error) => Reason::Failed(error.clone()),
+            };
+            return self.remove(id, reason, now);
+        }
+        if queued > self.options.max_queue {
+            return self.remove(id, Reason::TooSlow(queued), now);
+        }
+        if let Some(farewell) = &client.farewell {
+            if now >= farewell.until {
+                let reason = farewell.reason.clone();
+                return self.remove(id, reason, now);
+            }
+            if queued == 0 {
+                // The peer reads the refusal and then our end; its own end is awaited, since closing on unread
+                // bytes could reset the connection before that. It fails only where there is no connection left.
+                let _ = client.driver.socket().shutdown_write();
+            }
+        }
+        self.shared.board.update(id, client.figures());
+    }
+
+    fn handle_event(&mut self, id: ClientId, event: Event, now: Instant) {
+        match event {
+            Event::Requested(request) => self.decide(id, &request, now),
+            Event::Media(media) => self.distribute(id, media, now),
+            Event::Eof => {
+                self.end(id, now);
+                self.notify(Notice::Stopped { client: id });
+            }
+            // The driver's failure says the rest.
+            Event::Closed(_) | Event::Connected | Event::Ready | Event::Status(_) | Event::Idle => {}
+        }
+    }
+
+    /// Answers a request and does what it asks for.
+    fn decide(&mut self, id: ClientId, request: &Request, now: Instant) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        let verdict = (self.options.admit)(request);
+        let (what, verdict, role) = match request {
+            Request::Connect { application, .. } => {
+                client.application = application.clone();
+                ("connect", verdict, Role::Idle)
+            }
+            Request::Publish { stream, .. } => {
+                let name = Name::new(&client.application, stream);
+                let is_taken = self
+                    .streams
+                    .get(&name)
+                    .is_some_and(|stream| stream.publisher.is_some());
+                let verdict = verdict.and_then(|()| match is_taken {
+                    true => Err(bad_name(
+                        "NetStream.Publish.BadName",
+                        "somebody publishes this stream already",
+                    )),
+                    false => check(&name, "NetStream.Publish.BadName"),
+                });
+                ("publish", verdict, Role::Publisher(name))
+            }
+            Request::Play { stream, .. } => {
+                let name = Name::new(&client.application, stream);
+                let verdict = verdict.and_then(|()| check(&name, "NetStream.Play.StreamNotFound"));
+                ("play", verdict, Role::Player(name))
+            }
+        };
+        let refusal = verdict.as_ref().err().map(|status| status.code.clone());
+        if let Err(error) = client.driver.session_mut().answer(now, request, verdict) {
+            return self.remove(id, Reason::Failed(error.into()), now);
+        }
+        if let Some(code) = refusal {
+            if let Request::Connect { .. } = request {
+                let until = now.checked_add(LINGER).unwrap_or(now);
+                client.farewell = Some(Farewell {
+                    reason: Reason::Refused(code.clone()),
+                    until,
+                });
+            }
+            self.notify(Notice::Refused {
+                client: id,
+                what,
+                code,
+            });
+        } else {
+            self.start(id, role, now);
+        }
+        if let Some(client) = self.clients.get_mut(&id) {
+            // What came behind the request has been waiting for the answer.
+            client.driver.resume(now);
+            self.busy.insert(id);
+        }
+    }
+
+    /// Takes up a role that was granted.
+    fn start(&mut self, id: ClientId, role: Role, now: Instant) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        client.role = role.clone();
+        let empty = || Stream {
+            publisher: None,
+            players: Vec::new(),
+            cache: Cache::new(self.options.gop_cache),
+        };
+        match role {
+            Role::Idle => {}
+            Role::Publisher(name) => {
+                let url = url(self.address, &name);
+                self.streams.entry(name).or_insert_with(empty).publisher = Some(id);
+                self.notify(Notice::Publishes { client: id, url });
+            }
+            Role::Player(name) => {
+                let url = url(self.address, &name);
+                let stream = self.streams.entry(name).or_insert_with(empty);
+                stream.players.push(id);
+                client.awaits_key_frame = stream.cache.awaits_key_frame();
+                for media in stream.cache.prologue() {
+                    client.send(now, media);
+                }
+                self.notify(Notice::Plays { client: id, url });
+            }
+        }
+    }
+
+    /// Passes a message on to the players of the stream.
+    fn distribute(&mut self, from: ClientId, media: Media, now: Instant) {
+        let Some(Client {
+            role: Role::Publisher(name),
+            ..
+        }) = self.clients.get(&from)
+        else {
+            return;
+        };
+        let Some(stream) = self.streams.get_mut(name) else {
+            return;
+        };
+        let Ok((media, purpose)) = classify(media) else {
+            return;
+        };
+        stream.cache.push(&media, purpose);
+        for id in &stream.players {
+            if let Some(player) = self.clients.get_mut(id) {
+                player.offer(now, &media, purpose);
+                self.busy.insert(*id);
+            }
+        }
+    }
+
+    /// Takes a client out of the stream that it publishes or plays.
+    fn end(&mut self, id: ClientId, now: Instant) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        match std::mem::take(&mut client.role) {
+            Role::Idle => {}
+            Role::Publisher(name) => {
+                let players = self.streams.remove(&name).map(|stream| stream.players);
+                for id in players.unwrap_or_default() {
+                    if let Some(player) = self.clients.get_mut(&id) {
+                        player.role = Role::Idle;
+                        player.driver.session_mut().end_stream(now);
+                        self.busy.insert(id);
+                    }
+                }
+            }
+            Role::Player(name) => {
+                if let Some(stream) = self.streams.get_mut(&name) {
+                    stream.players.retain(|player| *player != id);
+                    if stream.players.is_empty() && stream.publisher.is_none() {
+                        self.streams.remove(&name);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes a connection.
+    fn remove(&mut self, id: ClientId, reason: Reason, now: Instant) {
+        let role = self
+            .clients
+            .get(&id)
+            .map(|client| client.role.clone())
+            .unwrap_or_default();
+        self.end(id, now);
+        let Some(client) = self.clients.remove(&id) else {
+            return;
+        };
+        let totals = client.driver.totals();
+        // Before the board tells, so that whoever hears of it there finds it done.
+        drop(client);
+        self.notify(Notice::Gone {
+            client: id,
+            reason: reason.clone(),
+            totals,
+        });
+        self.shared.board.remove(Gone {
+            id,
+            role,
+            reason,
+            totals,
+        });
+    }
+
+    fn stop(mut self) {
+        if !self.shared.in_good_order.load(Ordering::SeqCst) {
+            return;
+        }
+        let now = Instant::now();
+        for client in self.clients.values_mut() {
+            client.driver.session_mut().close(now);
+            client.driver.service(now);
+        }
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        (self.options.listen)(notice);
+    }
+}
+
+impl Client {
+    /// When there is something to do for it though its socket is not ready.
+    fn timeout(&self, now: Instant) -> Option<Instant> {
+        let farewell = self.farewell.as_ref().map(|farewell| farewell.until);
+        self.driver.poll_timeout(now).into_iter().chain(farewell).min()
+    }
+
+    /// Sends a message unless it makes no sense to this player yet.
+    fn offer(&mut self, now: Instant, media: &Media, purpose: Purpose) {
+        if self.awaits_key_frame {
+            match purpose {
+                Purpose::KeyFrame => self.awaits_key_frame = false,
+                Purpose::DeltaFrame => return,
+                Purpose::Metadata | Purpose::Header(_) | Purpose::Other => {}
+            }
+        }
+        self.send(now, media.clone());
+    }
+
+    fn send(&mut self, now: Instant, media: Media) {
+        // Refused only when the player has just ended its stream, of which the event is still to come.
+        let _ = self.driver.send(now, media);
+    }
+
+    fn figures(&self) -> board::Client {
+        let session::Stats {
+            messages_in,
+            messages_out,
+            ..
+        } = self.driver.session().stats();
+        board::Client {
+            role: self.role.clone(),
+            totals: self.driver.totals(),
+            messages_in,
+            messages_out,
+        }
+    }
+}
+
+fn check(name: &Name, code: &str) -> Result<(), Status> {
+    match name.expose().len() {
+        1..=MAX_NAME => Ok(()),
+        _ => Err(bad_name(code, "no name for a stream")),
+    }
+}
+
+fn bad_name(code: &str, description: &str) -> Status {
+    Status::new(Level::Error, code, description)
+}
+
+/// The URL of a stream, fit to be shown.
+fn url(address: SocketAddr, name: &Name) -> String {
+    redact(&format!("rtmp://{address}/{}", name.expose()))
+}
