@@ -478,7 +478,12 @@ fn peers_that_speak_something_else_disturb_nobody() -> Result<()> {
         // A message of 16 MiB before connect.
         &[&shake, &zeros, b"\x03\x00\x00\x00\xff\xff\xff\x14\x00\x00\x00\x00"],
         // publish before connect.
-        &[&shake, &zeros, b"\x03\x00\x00\x00\x00\x00\x14\x14\x00\x00\x00\x00\x02\x00\x07publish\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05"],
+        &[
+            &shake,
+            &zeros,
+            b"\x03\x00\x00\x00\x00\x00\x14\x14\x00\x00\x00\x00",
+            b"\x02\x00\x07publish\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05",
+        ],
     ];
     for (count, pieces) in (1..).zip(hostile) {
         let mut stream = TcpStream::connect(relay.address())?;

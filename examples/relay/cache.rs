@@ -84,10 +84,9 @@ pub fn classify(mut media: Media) -> Result<(Media, Purpose), Malformed> {
             match tag.role {
                 AudioRole::SequenceStart => Purpose::Header(Header::Audio(tag.track)),
                 AudioRole::ChannelConfig => Purpose::Header(Header::Channels(tag.track)),
-                AudioRole::Frames
-                | AudioRole::SequenceEnd
-                | AudioRole::Silence
-                | AudioRole::Unknown(_) => Purpose::Other,
+                AudioRole::Frames | AudioRole::SequenceEnd | AudioRole::Silence | AudioRole::Unknown(_) => {
+                    Purpose::Other
+                }
             }
         }
         MediaKind::Video => {
