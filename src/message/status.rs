@@ -151,8 +151,15 @@ impl Status {
                 description = displaced;
             }
         }
+        // A code that ends like an error is one, whatever the level says, lest a refusal sent as a
+        // status end in a timeout.
+        let level = match (level, Level::from_code(&code)) {
+            (Some(Level::Warning), _) => Level::Warning,
+            (Some(Level::Error), _) | (_, Level::Error) => Level::Error,
+            (Some(Level::Status) | None, _) => Level::Status,
+        };
         Self {
-            level: level.unwrap_or_else(|| Level::from_code(&code)),
+            level,
             code,
             description,
             info: info.clone(),
@@ -257,6 +264,14 @@ mod tests {
             (Level::Status, "NetStream.Pause.Notify")
         );
         assert_eq!(shifted.description, "Paused live");
+    }
+
+    #[test]
+    fn a_refusal_that_calls_itself_a_status_is_an_error() {
+        let refusal = info([("level", "status"), ("code", "NetStream.Publish.BadName")]);
+        assert!(on_status(vec![refusal]).is_error());
+        let warning = info([("level", "warning"), ("code", "NetStream.Play.Failed")]);
+        assert_eq!(on_status(vec![warning]).level, Level::Warning);
     }
 
     #[test]
