@@ -161,21 +161,25 @@ impl Driver {
             }
             self.fail_early()?;
             let now = Instant::now();
-            self.session.handle_timeout(now).map_err(Error::from)?;
             // A full read is likely to be followed by another one; an empty one costs a system call that
             // `wait` would find out about as well.
-            match self.read(now) {
-                Ok(Progress::Made) => {
-                    self.write(now)?;
-                    continue;
-                }
-                Ok(Progress::Blocked) => {}
+            let progress = match self.read(now) {
+                Ok(progress) => progress,
                 Err(error) => {
                     self.failure = Some(error);
                     continue;
                 }
+            };
+            // After the read: a peer is not silent if it is us who did not listen. Events that were read before a
+            // failure come before it.
+            let timely = self.session.handle_timeout(now).map_err(Error::from);
+            if let Err(error) = timely.and_then(|()| self.write(now)) {
+                self.failure = Some(error);
+                continue;
             }
-            self.write(now)?;
+            if let Progress::Made = progress {
+                continue;
+            }
             if let Some(event) = self.poll_event() {
                 return Ok(event);
             }
@@ -212,10 +216,13 @@ impl Driver {
         } else {
             None
         };
-        [self.session.poll_timeout(), stalled, pause]
-            .into_iter()
-            .flatten()
-            .min()
+        // While its input waits to be taken, the peer's silence is our doing.
+        let due = if self.is_full() {
+            None
+        } else {
+            self.session.poll_timeout()
+        };
+        [due, stalled, pause].into_iter().flatten().min()
     }
 
     /// Bytes that wait for the socket to take them.
@@ -229,11 +236,15 @@ impl Driver {
         if self.failure.is_some() {
             return;
         }
-        if let Err(error) = self.session.handle_timeout(now) {
+        self.read_ahead(now);
+        if self.failure.is_none()
+            && !self.is_full()
+            && let Err(error) = self.session.handle_timeout(now)
+        {
+            self.store_events();
             self.failure = Some(error.into());
             return;
         }
-        self.read_ahead(now);
         if let Err(error) = self.write(now) {
             self.failure.get_or_insert(error);
         }
