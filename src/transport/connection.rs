@@ -48,6 +48,8 @@ pub struct Stats {
     pub bytes_out: u64,
     /// From the start of the name look-up until media could flow.
     pub connect_time: Option<Duration>,
+    /// When media could flow.
+    pub ready_since: Option<Instant>,
     /// Round trip time of the handshake's first bytes.
     pub round_trip: Option<Duration>,
     /// The session's own figures.
@@ -73,7 +75,7 @@ enum State {
 
 /// A connection being made on its own thread.
 struct Connecting {
-    thread: JoinHandle<Result<Driver, Error>>,
+    thread: JoinHandle<Result<(Driver, Instant), Error>>,
     cancel: Arc<Wake>,
     done: Arc<Wake>,
     started: Instant,
@@ -98,7 +100,7 @@ impl Connection {
             move || {
                 // Set when the thread unwinds as well, so that nobody waits for a result that never comes.
                 let _done = WakeOnDrop(done);
-                establish(&target, config, &cancel)
+                establish(&target, config, &cancel).map(|driver| (driver, Instant::now()))
             }
         })?;
         let connecting = Connecting {
@@ -285,9 +287,10 @@ impl Connection {
         let result = connecting.thread.join().unwrap_or(Err(Error::Closed));
         let mut stats = self.lock_stats();
         **state = match result {
-            Ok(driver) => {
+            Ok((driver, ready)) => {
                 stats.state = "connected";
-                stats.connect_time = Some(connecting.started.elapsed());
+                stats.connect_time = Some(ready.saturating_duration_since(connecting.started));
+                stats.ready_since = Some(ready);
                 State::Up(Box::new(driver))
             }
             Err(error) => {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -13,12 +14,13 @@ use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
 use once_cell::sync::{Lazy, OnceCell};
 
+use super::burst::Burst;
 use super::tags::{FlvTag, Output, Tags, is_frame, is_key_frame};
 use crate::elements::enums::{PlayStart, StartMode};
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
 use crate::elements::{lock, post_status, stats};
-use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, Phase};
+use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, MediaKind, Phase, Status};
 use crate::transport::wake::Wake;
 use crate::transport::{self, Connection, Stats, Stopped};
 
@@ -36,12 +38,6 @@ const DEFAULT_BUFFER_LENGTH: u32 = 30_000;
 
 /// A live stream that was received for longer than this before PLAYING has gone stale.
 const STALE: Duration = Duration::from_secs(3);
-
-/// The burst at the start is over when nothing has come for this long.
-const BURST_PAUSE: Duration = Duration::from_millis(20);
-
-/// The burst at the start is over after this long in any case.
-const LONGEST_BURST: Duration = Duration::from_millis(500);
 
 /// Tags of at most this size are put in one piece: a copy of them costs less than two more memories.
 const SMALL_TAG: usize = 512;
@@ -75,15 +71,61 @@ impl Default for SrcSettings {
 #[derive(Default)]
 struct Stream {
     tags: Tags,
-    ready: VecDeque<gst::Buffer>,
+    ready: VecDeque<Item>,
+    /// The segment that frames are put out in, once there is one.
+    segment: Option<Segment>,
     /// The next frame starts a segment of its own.
     wants_segment: bool,
     /// Frames are dropped until one at which decoding can start.
     wants_key_frame: bool,
     is_discont: bool,
-    /// The end came while a burst was gathered.
-    ended: bool,
+    /// What came at the end of a burst.
+    next: Option<Event>,
     connected: Option<Instant>,
+}
+
+/// What goes downstream, in its order.
+enum Item {
+    Caps(gst::Caps),
+    Segment(Segment),
+    Buffer(gst::Buffer),
+}
+
+/// Where the stream's time lies in the pipeline's.
+#[derive(Clone, Copy)]
+struct Segment {
+    /// Milliseconds of the stream.
+    start: i64,
+    /// Running time at which `start` is due.
+    base: gst::ClockTime,
+}
+
+impl Segment {
+    /// When the frame of `dts` is due, in running time.
+    fn due(&self, dts: i64) -> gst::ClockTime {
+        let after = time(dts.saturating_sub(self.start)).unwrap_or_default();
+        self.base.saturating_add(after)
+    }
+}
+
+impl Stream {
+    /// Whether a message is of use, or comes before the key frame that is awaited.
+    fn accepts(&mut self, media: &Media) -> bool {
+        if self.wants_key_frame && is_frame(media) {
+            let can_start = is_key_frame(media) || (media.kind == MediaKind::Audio && !self.tags.has_video());
+            self.wants_key_frame = !can_start;
+            return can_start;
+        }
+        true
+    }
+
+    fn put_buffer(&mut self, mut buffer: gst::Buffer) {
+        if let (true, Some(buffer)) = (self.is_discont, buffer.get_mut()) {
+            buffer.set_flags(gst::BufferFlags::DISCONT);
+            self.is_discont = false;
+        }
+        self.ready.push_back(Item::Buffer(buffer));
+    }
 }
 
 #[derive(Default)]
@@ -93,7 +135,7 @@ pub struct RtmpSrc {
     /// Never held while anything is waited for.
     connection: Mutex<Option<Arc<Connection>>>,
     stream: Mutex<Stream>,
-    /// The element has gone to PLAYING since the streaming thread looked last.
+    /// The element has gone to PLAYING, or was flushed, since the streaming thread looked last.
     resumed: AtomicBool,
     last_stats: Mutex<Stats>,
 }
@@ -247,16 +289,27 @@ impl ElementImpl for RtmpSrc {
         }
         self.parent_change_state(transition)
     }
+
+    fn send_event(&self, event: gst::Event) -> bool {
+        // Time starts anew, and what is downstream has forgotten what it needs to decode.
+        if event.type_() == gst::EventType::FlushStop {
+            self.resumed.store(true, Ordering::Relaxed);
+        }
+        self.parent_send_event(event)
+    }
 }
 
 impl BaseSrcImpl for RtmpSrc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         self.wake
             .get_or_try_init(|| Wake::new().map_err(|error| error::no_resources(&error)))?;
-        for warning in lock(&self.settings).0.warnings() {
+        let warnings = lock(&self.settings).0.warnings();
+        for warning in warnings {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ["{}", warning]);
         }
+        let is_live = lock(&self.settings).1.is_live;
         *lock(&self.stream) = Stream {
+            tags: if is_live { Tags::live() } else { Tags::default() },
             wants_segment: true,
             is_discont: true,
             ..Stream::default()
@@ -272,10 +325,10 @@ impl BaseSrcImpl for RtmpSrc {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let connection = lock(&self.connection).take();
-        if let Some(connection) = connection {
-            if let Ok(never) = Wake::new()
-                && let Err(stopped) = connection.close(&never, FAREWELL)
-            {
+        if let (Some(connection), Some(wake)) = (connection, self.wake.get()) {
+            // It has ended the streaming thread; nobody cancels the farewell.
+            wake.reset();
+            if let Err(stopped) = connection.close(wake, FAREWELL) {
                 gst::debug!(
                     CAT,
                     imp = self,
@@ -304,6 +357,12 @@ impl BaseSrcImpl for RtmpSrc {
 
     fn is_seekable(&self) -> bool {
         false
+    }
+
+    /// Caps come with the stream headers, ahead of the first buffer. The base class would take the headers off them
+    /// again whenever something downstream is linked anew.
+    fn negotiate(&self) -> Result<(), gst::LoggableError> {
+        Ok(())
     }
 
     fn query(&self, query: &mut gst::QueryRef) -> bool {
@@ -347,26 +406,31 @@ impl PushSrcImpl for RtmpSrc {
             connection
                 .wait_ready(wake)
                 .map_err(|stopped| self.stopped(stopped))?;
-            lock(&self.stream).connected = Some(Instant::now());
+            let since = connection.stats().ready_since;
+            lock(&self.stream).connected = Some(since.unwrap_or_else(Instant::now));
         }
         if self.resumed.swap(false, Ordering::Relaxed) {
-            self.catch_up(&connection)?;
+            self.catch_up(&connection, wake);
         }
         loop {
-            {
-                let mut stream = lock(&self.stream);
-                if let Some(buffer) = stream.ready.pop_front() {
-                    return Ok(CreateSuccess::NewBuffer(buffer));
-                }
-                if stream.ended {
-                    return Err(gst::FlowError::Eos);
-                }
+            if let Some(buffer) = self.next_buffer() {
+                return Ok(CreateSuccess::NewBuffer(buffer));
             }
-            let event = connection
-                .next_event(wake, None)
-                .map_err(|stopped| self.stopped(stopped))?;
-            if let Some(media) = self.handle(event)? {
-                self.put_out(&connection, media)?;
+            let next = lock(&self.stream).next.take();
+            let event = match next {
+                Some(event) => event,
+                None => connection
+                    .next_event(wake, None)
+                    .map_err(|stopped| self.stopped(stopped))?,
+            };
+            if let Some(media) = self.handle(event)?
+                && lock(&self.stream).accepts(&media)
+            {
+                let mut batch = vec![media];
+                if self.begins_burst(&batch) {
+                    self.gather(&connection, wake, |media| batch.push(media));
+                }
+                self.put_out(batch);
             }
         }
     }
@@ -414,7 +478,8 @@ impl RtmpSrc {
     }
 
     fn open(&self, (target, config): settings::Prepared) -> Result<Arc<Connection>, gst::ErrorMessage> {
-        gst::info!(CAT, imp = self, "connecting to {}", lock(&self.settings).0.url());
+        let url = lock(&self.settings).0.url().clone();
+        gst::info!(CAT, imp = self, "connecting to {url}");
         // Nobody needs to be told of a loss: the streaming thread finds it behind the last message.
         let connection =
             Connection::open(target, config, None).map_err(|error| error::no_resources(&error))?;
@@ -426,10 +491,7 @@ impl RtmpSrc {
     fn handle(&self, event: Event) -> Result<Option<Media>, gst::FlowError> {
         match event {
             Event::Media(media) => return Ok(Some(media)),
-            Event::Status(status) => {
-                gst::debug!(CAT, imp = self, "the server says {status}");
-                post_status(self.obj().upcast_ref(), lock(&self.settings).0.url(), &status);
-            }
+            Event::Status(status) => self.tell(&status),
             Event::Eof => {
                 gst::info!(CAT, imp = self, "the stream has ended");
                 return Err(gst::FlowError::Eos);
@@ -461,124 +523,123 @@ impl RtmpSrc {
         Ok(None)
     }
 
-    /// Makes buffers of a message, and tells downstream what has changed before them.
-    fn put_out(&self, connection: &Connection, media: Media) -> Result<(), gst::FlowError> {
+    fn tell(&self, status: &Status) {
+        let url = lock(&self.settings).0.url().clone();
+        gst::debug!(CAT, imp = self, "the server says {}", url.scrub(&status.code));
+        post_status(self.obj().upcast_ref(), &url, status);
+    }
+
+    /// The next buffer that is ready, after downstream was told what has changed before it.
+    fn next_buffer(&self) -> Option<gst::Buffer> {
+        loop {
+            let item = lock(&self.stream).ready.pop_front()?;
+            match item {
+                Item::Buffer(buffer) => return Some(buffer),
+                Item::Caps(caps) => {
+                    // Refused by what cannot take the buffers either, and then the base class says so.
+                    if let Err(error) = self.obj().set_caps(&caps) {
+                        gst::debug!(CAT, imp = self, "caps were not taken: {error}");
+                    }
+                }
+                Item::Segment(Segment { start, base }) => {
+                    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+                    segment.set_start(time(start));
+                    segment.set_position(time(start));
+                    segment.set_base(base);
+                    gst::debug!(CAT, imp = self, "segment {segment:?}");
+                    if let Err(error) = self.obj().new_segment(segment.upcast_ref()) {
+                        gst::warning!(CAT, imp = self, "no new segment: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a server that has cached frames is about to send them, and the user wants the last one first.
+    fn begins_burst(&self, batch: &[Media]) -> bool {
+        let wants_edge = {
+            let settings = lock(&self.settings);
+            settings.1.is_live && settings.1.start_mode == StartMode::LowestLatency
+        };
+        wants_edge && lock(&self.stream).wants_segment && batch.iter().any(is_frame)
+    }
+
+    /// Takes what comes in one burst. What ends it, other than time, is met again by the streaming thread.
+    fn gather(&self, connection: &Connection, wake: &Wake, mut take: impl FnMut(Media)) {
+        let mut burst = Burst::new(Instant::now());
+        while let Some(deadline) = burst.deadline(Instant::now()) {
+            match connection.next_event(wake, Some(deadline)) {
+                Ok(Event::Media(media)) => {
+                    if is_frame(&media) {
+                        burst.note(media.timestamp);
+                    }
+                    take(media);
+                }
+                Ok(Event::Status(status)) => self.tell(&status),
+                Ok(event) => {
+                    lock(&self.stream).next = Some(event);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Makes buffers of messages, and of what they change.
+    fn put_out(&self, batch: impl IntoIterator<Item = Media>) {
         let (is_live, start_mode) = {
             let settings = lock(&self.settings);
             (settings.1.is_live, settings.1.start_mode)
         };
+        let now = if is_live {
+            // Without a clock nothing is ever late.
+            self.obj().current_running_time().unwrap_or_default()
+        } else {
+            gst::ClockTime::ZERO
+        };
         let mut stream = lock(&self.stream);
-        if stream.wants_key_frame && is_frame(&media) {
-            if stream.tags.has_video() && !is_key_frame(&media) {
-                return Ok(());
-            }
-            stream.wants_key_frame = false;
-        }
-        let is_start = !stream.tags.has_started();
-        let mut outputs = vec![stream.tags.push(media)];
-        if is_start && stream.tags.has_started() {
-            let header = stream.tags.file_header();
-            let mut buffer = gst::Buffer::from_slice(header);
-            if let (Some(buffer), Some(first)) = (buffer.get_mut(), first_time(&outputs)) {
-                buffer.set_flags(gst::BufferFlags::HEADER);
-                buffer.set_dts(time(first));
-                buffer.set_pts(time(first));
-            }
-            stream.ready.push_back(buffer);
-        }
-        let starts_segment = stream.wants_segment && outputs.iter().any(Output::has_frame);
-        drop(stream);
-
-        let mut edge = None;
-        if starts_segment && is_live && start_mode == StartMode::LowestLatency {
-            edge = self.gather_burst(connection, &mut outputs)?;
-        }
+        let has_started = stream.tags.has_started();
+        let outputs: Vec<_> = batch.into_iter().map(|media| stream.tags.push(media)).collect();
+        let frames = || outputs.iter().flat_map(Output::frames);
+        let edge = match start_mode {
+            StartMode::LowestLatency if is_live => frames().max(),
+            StartMode::LowestLatency | StartMode::Smooth => frames().next(),
+        };
+        let header = (!has_started && stream.tags.has_started()).then(|| stream.tags.file_header());
+        let mut header = header.map(|header| header_buffer(header, edge));
         for output in outputs {
-            self.put_out_tags(output, is_live, edge);
-        }
-        Ok(())
-    }
-
-    /// Takes what the server sends in one burst; tells the time of its last frame.
-    fn gather_burst(
-        &self,
-        connection: &Connection,
-        outputs: &mut Vec<Output>,
-    ) -> Result<Option<i64>, gst::FlowError> {
-        let wake = self.wake.get().ok_or(gst::FlowError::Flushing)?;
-        let end = Instant::now() + LONGEST_BURST;
-        while Instant::now() < end {
-            match connection.next_event(wake, Some(Instant::now() + BURST_PAUSE)) {
-                Ok(Event::Media(media)) => outputs.push(lock(&self.stream).tags.push(media)),
-                Ok(Event::Status(status)) => {
-                    post_status(self.obj().upcast_ref(), lock(&self.settings).0.url(), &status);
-                }
-                Err(Stopped::Elapsed) => break,
-                // The streaming thread meets the end again when it asks for more.
-                Ok(Event::Eof | Event::Idle | Event::Closed(_)) => {
-                    lock(&self.stream).ended = true;
-                    break;
-                }
-                Ok(Event::Connected | Event::Ready | Event::Requested(_)) => {}
-                Err(stopped) => return Err(self.stopped(stopped)),
+            if let Some(headers) = output.headers {
+                stream.ready.push_back(Item::Caps(caps(headers)));
             }
-        }
-        Ok(outputs
-            .iter()
-            .flat_map(|output| &output.tags)
-            .filter(|tag| tag.is_frame)
-            .map(|tag| tag.dts)
-            .max())
-    }
-
-    fn put_out_tags(&self, output: Output, is_live: bool, edge: Option<i64>) {
-        if let Some(headers) = output.headers {
-            let buffers = headers.into_iter().map(|header| {
-                let mut buffer = gst::Buffer::from_slice(header);
-                if let Some(buffer) = buffer.get_mut() {
-                    buffer.set_flags(gst::BufferFlags::HEADER);
+            if let Some(header) = header.take() {
+                stream.put_buffer(header);
+            }
+            stream.is_discont |= output.is_restart;
+            for tag in output.tags {
+                if tag.is_frame {
+                    let is_due = |segment: Segment| segment.due(tag.dts) >= now;
+                    let start = if std::mem::take(&mut stream.wants_segment) {
+                        edge
+                    } else if is_live && output.is_restart && !stream.segment.is_some_and(is_due) {
+                        // While the sender was away the pipeline's time went on.
+                        Some(tag.dts)
+                    } else {
+                        None
+                    };
+                    if let Some(start) = start {
+                        let segment = Segment { start, base: now };
+                        stream.segment = Some(segment);
+                        stream.ready.push_back(Item::Segment(segment));
+                    }
                 }
-                buffer
-            });
-            let caps = gst::Caps::builder("video/x-flv")
-                .field(
-                    "streamheader",
-                    gst::Array::new(buffers.map(|buffer| buffer.to_send_value())),
-                )
-                .build();
-            // Refused only by a pad that is being stopped, and then nothing is lost by going on.
-            if let Err(error) = self.obj().set_caps(&caps) {
-                gst::debug!(CAT, imp = self, "caps were not taken: {error}");
+                stream.put_buffer(buffer(tag));
             }
-        }
-        for tag in output.tags {
-            let starts_segment = tag.is_frame && std::mem::take(&mut lock(&self.stream).wants_segment);
-            if starts_segment {
-                self.start_segment(edge.unwrap_or(tag.dts), is_live);
-            }
-            let mut stream = lock(&self.stream);
-            let is_discont = output.is_restart || std::mem::take(&mut stream.is_discont);
-            stream.ready.push_back(buffer(tag, is_discont));
-        }
-    }
-
-    /// A segment in which `start`, in milliseconds of the stream, is due now.
-    fn start_segment(&self, start: i64, is_live: bool) {
-        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
-        segment.set_start(time(start));
-        segment.set_position(time(start));
-        if is_live {
-            segment.set_base(self.obj().current_running_time());
-        }
-        gst::debug!(CAT, imp = self, "segment {segment:?}");
-        if let Err(error) = self.obj().new_segment(segment.upcast_ref()) {
-            gst::warning!(CAT, imp = self, "no new segment: {error}");
         }
     }
 
     /// After a pause, or a start that took long, a live stream goes on where it is by now: what came meanwhile is
     /// dropped, but for its headers and what is needed to decode its end.
-    fn catch_up(&self, connection: &Connection) -> Result<(), gst::FlowError> {
+    fn catch_up(&self, connection: &Connection, wake: &Wake) {
         let is_live = lock(&self.settings).1.is_live;
         {
             let mut stream = lock(&self.stream);
@@ -586,40 +647,36 @@ impl RtmpSrc {
                 .connected
                 .is_some_and(|connected| connected.elapsed() > STALE);
             if !is_live || !(stream.tags.has_started() || is_stale) {
-                return Ok(());
+                return;
             }
-            stream
-                .ready
-                .retain(|buffer| buffer.flags().contains(gst::BufferFlags::HEADER));
+            stream.ready.retain(|item| match item {
+                Item::Caps(_) => true,
+                Item::Segment(_) => false,
+                Item::Buffer(buffer) => buffer.flags().contains(gst::BufferFlags::HEADER),
+            });
+            stream.wants_segment = true;
+            stream.is_discont = true;
         }
-        let mut backlog = Vec::new();
-        while let Some(event) = connection.poll_event() {
-            backlog.extend(self.handle(event)?);
-        }
-        let key = backlog.iter().rposition(is_key_frame);
-        let dropped = backlog.len();
-        backlog = backlog
-            .into_iter()
-            .enumerate()
-            .filter(|(index, media)| !is_frame(media) || key.is_some_and(|key| *index >= key))
-            .map(|(_, media)| media)
-            .collect();
+        let mut kept = Vec::new();
+        let (mut has_key, mut gathered) = (false, 0_usize);
+        self.gather(connection, wake, |media| {
+            gathered += 1;
+            if is_key_frame(&media) {
+                kept.retain(|media| !is_frame(media));
+                has_key = true;
+            }
+            if has_key || !is_frame(&media) {
+                kept.push(media);
+            }
+        });
         gst::info!(
             CAT,
             imp = self,
             "dropped {} messages of the pause",
-            dropped - backlog.len()
+            gathered - kept.len()
         );
-        {
-            let mut stream = lock(&self.stream);
-            stream.wants_segment = true;
-            stream.is_discont = true;
-            stream.wants_key_frame = key.is_none();
-        }
-        for media in backlog {
-            self.put_out(connection, media)?;
-        }
-        Ok(())
+        lock(&self.stream).wants_key_frame = !has_key;
+        self.put_out(kept);
     }
 
     fn stopped(&self, stopped: Stopped) -> gst::FlowError {
@@ -662,19 +719,34 @@ impl RtmpSrc {
     }
 }
 
-fn first_time(outputs: &[Output]) -> Option<i64> {
-    outputs
-        .iter()
-        .flat_map(|output| &output.tags)
-        .map(|tag| tag.dts)
-        .next()
-}
-
 fn time(millis: i64) -> Option<gst::ClockTime> {
     u64::try_from(millis).ok().map(gst::ClockTime::from_mseconds)
 }
 
-fn buffer(tag: FlvTag, is_discont: bool) -> gst::Buffer {
+fn caps(headers: Vec<Bytes>) -> gst::Caps {
+    let headers = headers.into_iter().map(|header| {
+        let mut buffer = gst::Buffer::from_slice(header);
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_flags(gst::BufferFlags::HEADER);
+        }
+        buffer.to_send_value()
+    });
+    gst::Caps::builder("video/x-flv")
+        .field("streamheader", gst::Array::new(headers))
+        .build()
+}
+
+fn header_buffer(header: Bytes, at: Option<i64>) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_slice(header);
+    if let Some(buffer) = buffer.get_mut() {
+        buffer.set_flags(gst::BufferFlags::HEADER);
+        buffer.set_dts(at.and_then(time));
+        buffer.set_pts(at.and_then(time));
+    }
+    buffer
+}
+
+fn buffer(tag: FlvTag) -> gst::Buffer {
     let mut buffer = if tag.head.len() + tag.body.len() + tag.trailer.len() <= SMALL_TAG {
         gst::Buffer::from_slice([&tag.head[..], &tag.body[..], &tag.trailer[..]].concat())
     } else {
@@ -692,7 +764,6 @@ fn buffer(tag: FlvTag, is_discont: bool) -> gst::Buffer {
         let mut flags = gst::BufferFlags::empty();
         flags.set(gst::BufferFlags::HEADER, tag.is_header);
         flags.set(gst::BufferFlags::DELTA_UNIT, tag.is_delta);
-        flags.set(gst::BufferFlags::DISCONT, is_discont);
         buffer.set_flags(flags);
     }
     buffer

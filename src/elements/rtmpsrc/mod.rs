@@ -3,6 +3,7 @@
 use gst::glib;
 use gst::prelude::*;
 
+mod burst;
 mod imp;
 mod tags;
 

@@ -18,6 +18,10 @@ use crate::timestamp::{Timeline, Timestamp};
 /// A step back by more than this is a publisher that has started over; less is interleaving.
 const RESTART: i64 = 2000;
 
+/// A live stream that is silent for longer, by its timestamps, has been started over with later ones: nothing
+/// downstream waits so long for the next frame.
+const LONGEST_LIVE_GAP: i64 = 10_000;
+
 /// Messages that are held back until the first frame; more of them are not headers.
 const MAX_HELD: usize = 64;
 
@@ -47,7 +51,7 @@ pub(super) struct Output {
     /// The stream headers as they are from now on, when this message has changed them.
     pub(super) headers: Option<Vec<Bytes>>,
     pub(super) tags: Vec<FlvTag>,
-    /// Whether the timeline has been bent: the sender's timestamps have started over.
+    /// Whether the timeline has been bent: the sender's timestamps have started over. The frame follows on the last.
     pub(super) is_restart: bool,
 }
 
@@ -58,6 +62,9 @@ pub(super) struct Tags {
     /// Added to the sender's timestamps.
     offset: i64,
     last: Option<i64>,
+    /// The longest step forward that is believed, if there is one.
+    longest_gap: Option<i64>,
+    has_video: bool,
     held: Vec<Media>,
     metadata: Option<Bytes>,
     audio_header: Option<Bytes>,
@@ -121,9 +128,9 @@ impl Role {
 }
 
 impl Output {
-    /// Whether audio or video proper is among the tags.
-    pub(super) fn has_frame(&self) -> bool {
-        self.tags.iter().any(|tag| tag.is_frame)
+    /// Decoding times of the audio and video proper among the tags.
+    pub(super) fn frames(&self) -> impl Iterator<Item = i64> {
+        self.tags.iter().filter(|tag| tag.is_frame).map(|tag| tag.dts)
     }
 }
 
@@ -138,14 +145,22 @@ pub(super) fn is_key_frame(media: &Media) -> bool {
 }
 
 impl Tags {
+    /// For a stream that is made while it is played.
+    pub(super) fn live() -> Self {
+        Self {
+            longest_gap: Some(LONGEST_LIVE_GAP),
+            ..Self::default()
+        }
+    }
+
     /// Whether a frame has been put out.
     pub(super) const fn has_started(&self) -> bool {
         self.last.is_some()
     }
 
-    /// Whether the stream has video, as far as its headers tell.
+    /// Whether the stream has had video.
     pub(super) const fn has_video(&self) -> bool {
-        self.video_header.is_some()
+        self.has_video
     }
 
     /// The FLV file header.
@@ -182,6 +197,7 @@ impl Tags {
         if role == Role::Nothing {
             return output;
         }
+        self.has_video |= media.kind == MediaKind::Video;
         if !self.has_started() && !matches!(role, Role::Frame { .. }) {
             if self.held.len() < MAX_HELD {
                 self.held.push(media);
@@ -218,7 +234,8 @@ impl Tags {
     fn place(&mut self, timestamp: Timestamp, output: &mut Output) -> i64 {
         let mut at = self.timeline.place(timestamp).saturating_add(self.offset);
         if let Some(last) = self.last
-            && at < last.saturating_sub(RESTART)
+            && (at < last.saturating_sub(RESTART)
+                || self.longest_gap.is_some_and(|gap| at > last.saturating_add(gap)))
         {
             self.offset = self.offset.saturating_add(last.saturating_sub(at));
             at = last;
@@ -431,6 +448,31 @@ mod tests {
         assert!(!output.is_restart);
         assert_eq!((output.tags[0].dts, output.tags[0].pts), (60_040, 60_000));
         assert!(output.tags[0].is_delta);
+    }
+
+    #[test]
+    fn a_live_stream_that_leaps_ahead_goes_on_in_time() {
+        let mut tags = Tags::live();
+        tags.push(video(40, KEY_FRAME));
+        assert!(!tags.push(video(9000, INTER_FRAME)).is_restart, "a pause");
+        // A new publisher, of a clock that has run for 40 days.
+        let output = tags.push(video(3_456_000_000, KEY_FRAME));
+        assert!(output.is_restart);
+        assert_eq!(output.tags[0].dts, 9000);
+        // And back to one that starts at 0, which by serial arithmetic is a leap ahead as well.
+        let output = tags.push(video(0, KEY_FRAME));
+        assert!(output.is_restart);
+        assert_eq!(output.tags[0].dts, 9000);
+        assert_eq!(tags.push(video(40, INTER_FRAME)).tags[0].dts, 9040);
+    }
+
+    #[test]
+    fn a_recorded_stream_may_have_gaps() {
+        let mut tags = Tags::default();
+        tags.push(video(40, KEY_FRAME));
+        let output = tags.push(video(3_600_000, KEY_FRAME));
+        assert!(!output.is_restart);
+        assert_eq!(output.tags[0].dts, 3_600_000);
     }
 
     #[test]
