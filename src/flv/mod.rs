@@ -5,6 +5,7 @@
 //! [`script`] serve both sides, while [`reader`] and [`tag`] are about byte streams only.
 
 pub mod audio;
+pub mod config;
 mod enhanced;
 pub mod reader;
 pub mod script;
