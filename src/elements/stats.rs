@@ -7,6 +7,8 @@ pub(super) fn structure(stats: &Stats) -> gst::Structure {
     let session = stats.session.as_ref();
     let size = |field: fn(&crate::session::Stats) -> u32| session.map_or(0, field);
     let total = |field: fn(&crate::session::Stats) -> u64| session.map_or(0, field);
+    // There has been no connection yet.
+    let state = if stats.state.is_empty() { "closed" } else { stats.state };
     let mut builder = gst::Structure::builder("GstRtmpConnectionStats")
         .field("in-chunk-size", size(|s| s.in_chunk_size))
         .field("out-chunk-size", size(|s| s.out_chunk_size))
@@ -16,7 +18,7 @@ pub(super) fn structure(stats: &Stats) -> gst::Structure {
         .field("out-bytes-total", stats.bytes_out)
         .field("in-bytes-acked", total(|s| s.in_bytes_acked))
         .field("out-bytes-acked", total(|s| s.out_bytes_acked))
-        .field("state", stats.state)
+        .field("state", state)
         .field("in-audio-messages", total(|s| s.messages_in.audio))
         .field("in-video-messages", total(|s| s.messages_in.video))
         .field("in-data-messages", total(|s| s.messages_in.data))

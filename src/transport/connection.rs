@@ -26,6 +26,9 @@ use crate::session::{self, ClientConfig, Event, Media, Session};
 /// How long the peer's end of the connection is awaited after ours.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How old the figures of a connection may become while a write is blocked.
+const STATS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Where to connect, and how.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -40,7 +43,7 @@ pub struct Target {
 /// Figures of a connection. The session's are absent until there is one.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// `connecting`, `connected` or `closed`.
+    /// `connecting`, `connected`, `closing` or `closed`.
     pub state: &'static str,
     /// Bytes received, handshake included.
     pub bytes_in: u64,
@@ -162,7 +165,20 @@ impl Connection {
             for media in media {
                 driver.send(now, media)?;
             }
-            driver.flush(wake, None)
+            let mut deadline = now;
+            loop {
+                match driver.flush(wake, Some(deadline)) {
+                    // Held up by a slow peer or by our own rate: meanwhile the figures are wanted, and the rate
+                    // may change.
+                    Err(Stopped::Elapsed) => {
+                        self.publish_stats(driver);
+                        let now = Instant::now();
+                        driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), now);
+                        deadline = now + STATS_INTERVAL;
+                    }
+                    done => return done,
+                }
+            }
         })
     }
 
@@ -199,6 +215,8 @@ impl Connection {
                 Ok(())
             }
             State::Up(mut driver) => {
+                self.publish_stats(&driver);
+                self.lock_stats().state = "closing";
                 let closed = driver.close(wake, Instant::now() + timeout, LINGER.min(timeout));
                 self.publish_stats(&driver);
                 closed
