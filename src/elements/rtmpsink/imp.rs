@@ -213,7 +213,7 @@ impl BaseSinkImpl for RtmpSink {
             })
         })?;
         for warning in lock(&self.settings).0.warnings() {
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ["{}", warning]);
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
         }
         // Also checks the settings when the connection is made later, so that mistakes show at once.
         let prepared = self.prepare()?;
@@ -249,9 +249,12 @@ impl BaseSinkImpl for RtmpSink {
         if headers.is_empty() {
             return Ok(());
         }
-        lock(&self.tags)
-            .set_headers(headers)
-            .map_err(|error| gst::loggable_error!(CAT, "the caps' streamheader is not FLV: {error}"))
+        let taken = lock(&self.tags).set_headers(headers);
+        taken.map_err(|error| {
+            // Upstream hears no more of it than that the caps were refused.
+            self.post_error_message(error::bad_flv(&error));
+            gst::loggable_error!(CAT, "the caps' streamheader is not FLV: {error}")
+        })
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -271,7 +274,8 @@ impl BaseSinkImpl for RtmpSink {
 
     fn event(&self, event: gst::Event) -> bool {
         match event.view() {
-            gst::EventView::Eos(_) => self.drain(),
+            // After a failure EOS would say that all was published.
+            gst::EventView::Eos(_) if !self.drain() => return false,
             gst::EventView::FlushStart(_) => {
                 if let Some(wakes) = self.wakes.get() {
                     wakes.closing.wake();
@@ -341,11 +345,11 @@ impl RtmpSink {
 
     fn open(&self, (target, config): settings::Prepared) -> Result<Arc<Connection>, gst::ErrorMessage> {
         gst::info!(CAT, imp = self, "connecting to {}", lock(&self.settings).0.url());
+        lock(&self.tags).start_over();
+        self.failed.store(false, Ordering::Relaxed);
         let connection = Connection::open(target, config, Some(self.lost_hook()))
             .map_err(|error| error::no_resources(&error))?;
         connection.set_peak_rate(lock(&self.settings).1.peak_kbps);
-        lock(&self.tags).start_over();
-        self.failed.store(false, Ordering::Relaxed);
         *lock(&self.connection) = Some(Arc::clone(&connection));
         Ok(connection)
     }
@@ -375,8 +379,14 @@ impl RtmpSink {
         self.resume_until(|wake| connection.send(media.take().unwrap_or_default(), wake))?;
         while let Some(event) = connection.poll_event() {
             if let Event::Status(status) = event {
-                gst::debug!(CAT, imp = self, "the server says {status}");
-                post_status(self.obj().upcast_ref(), lock(&self.settings).0.url(), &status);
+                let url = lock(&self.settings).0.url().clone();
+                gst::debug!(
+                    CAT,
+                    imp = self,
+                    "the server says {}",
+                    url.scrub(&status.to_string())
+                );
+                post_status(self.obj().upcast_ref(), &url, &status);
             }
         }
         match error {
@@ -403,7 +413,7 @@ impl RtmpSink {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Decrypt,
-                ["The input has encrypted FLV tags, which are left out."]
+                ("The input has encrypted FLV tags, which are left out.")
             );
         }
         (media, error)
@@ -429,31 +439,42 @@ impl RtmpSink {
         }
     }
 
-    /// EOS: everything is written, the stop commands are sent and the connection is shut down.
-    fn drain(&self) {
+    /// EOS: everything is written, the stop commands are sent and the connection is shut down. Whether it went well.
+    fn drain(&self) -> bool {
         let pending = lock(&self.tags).pending();
         if pending > 0 {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Format,
-                [
+                (
                     "The input ended inside a tag; its first {} bytes were not sent.",
                     pending
-                ]
+                )
             );
         }
         let timeout = lock(&self.settings).0.timeout().unwrap_or(LONGEST_DRAIN);
-        let (Some(connection), Some(wakes)) = (lock(&self.connection).take(), self.wakes.get()) else {
-            return;
+        let connection = lock(&self.connection).clone();
+        let (Some(connection), Some(wakes)) = (connection, self.wakes.get()) else {
+            return true;
         };
         let closed = connection.close(&wakes.closing, timeout);
         self.keep_stats(&connection);
-        match closed {
-            Ok(()) => gst::info!(CAT, imp = self, "published to the end"),
-            Err(Stopped::Interrupted) => gst::info!(CAT, imp = self, "stopped while draining"),
-            Err(Stopped::Elapsed) => self.post_failure(&transport::Error::TimedOut(transport::Phase::Write)),
-            Err(Stopped::Failed(error)) => self.post_failure(&error),
-        }
+        *lock(&self.connection) = None;
+        let error = match closed {
+            Ok(()) => {
+                gst::info!(CAT, imp = self, "published to the end");
+                return true;
+            }
+            Err(Stopped::Interrupted) => {
+                // By a flush or a state change, which the base class does not let EOS pass either.
+                gst::info!(CAT, imp = self, "stopped while draining");
+                return true;
+            }
+            Err(Stopped::Elapsed) => transport::Error::TimedOut(transport::Phase::Write),
+            Err(Stopped::Failed(error)) => error,
+        };
+        self.post_failure(&error);
+        false
     }
 
     fn disconnect(&self) {
@@ -462,10 +483,11 @@ impl RtmpSink {
         };
         let Ok(never) = Wake::new() else { return };
         if let Err(stopped) = connection.close(&never, FAREWELL) {
+            let stopped = lock(&self.settings).0.url().scrub(&format!("{stopped:?}"));
             gst::debug!(
                 CAT,
                 imp = self,
-                "the connection was not closed in good order: {stopped:?}"
+                "the connection was not closed in good order: {stopped}"
             );
         }
         self.keep_stats(&connection);
@@ -487,8 +509,9 @@ impl RtmpSink {
         if self.failed.swap(true, Ordering::Relaxed) {
             return;
         }
-        gst::info!(CAT, imp = self, "failed: {error}");
-        let message = error::failed(error, Side::Sink, lock(&self.settings).0.url());
+        let url = lock(&self.settings).0.url().clone();
+        gst::info!(CAT, imp = self, "failed: {}", url.scrub(&error.to_string()));
+        let message = error::failed(error, Side::Sink, &url);
         self.post_error_message(message);
     }
 
