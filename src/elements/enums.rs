@@ -132,6 +132,28 @@ pub enum StartMode {
     LowestLatency,
 }
 
+/// When tags of the Enhanced RTMP specification are written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpEnhanced")]
+pub enum EnhancedRtmp {
+    /// For what legacy tags cannot carry.
+    #[default]
+    #[enum_value(
+        name = "Auto: only for what legacy tags cannot carry, such as H.265, AV1 and Opus",
+        nick = "auto"
+    )]
+    Auto,
+    /// For everything that they can carry.
+    #[enum_value(
+        name = "Always: for every codec that has a FourCC, H.264 and AAC included",
+        nick = "always"
+    )]
+    Always,
+    /// Not at all.
+    #[enum_value(name = "Never: refuse what legacy tags cannot carry", nick = "never")]
+    Never,
+}
+
 /// The commands that end a published stream.
 #[glib::flags(name = "GstRsRtmpStopCommands")]
 pub enum StopCommands {

@@ -13,12 +13,14 @@ use gst::prelude::*;
 use crate::session::Status;
 use crate::url::RtmpUrl;
 
+mod caps;
 pub mod enums;
 mod error;
 mod rtmpsink;
 mod rtmpsrc;
 mod settings;
 mod stats;
+mod track;
 
 pub use self::rtmpsink::RtmpSink;
 pub use self::rtmpsrc::RtmpSrc;

@@ -1,0 +1,22 @@
+//! One elementary stream <-> the audio or video tag bodies of one track, whichever element it flows through.
+//!
+//! [`TrackEncoder`] makes tag bodies of caps and buffers, [`TrackDecoder`] caps and buffers of packets. Both are
+//! told timestamps and keep none: mapping time to that of the stream, and putting tracks in order, is up to the
+//! element.
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the elements that use it are being built"
+)]
+
+mod decoder;
+mod encoder;
+mod error;
+mod format;
+mod metadata;
+
+pub(crate) use self::decoder::{Mark, Output, TrackDecoder};
+pub(crate) use self::encoder::{Changes, Frame, TagBody, TrackEncoder};
+pub(crate) use self::error::Error;
+pub(crate) use self::format::{AudioFormat, Format, TrackKind, VideoFormat};
+pub(crate) use self::metadata::{TrackMetadata, on_meta_data, tags_of};
