@@ -1,0 +1,287 @@
+//! The README keeps its word: its command lines work as printed, and the files and tests it names exist.
+//!
+//! The first word behind `sh` of a fenced block says how a line comes to its end: `run` by itself; `publish` by Ctrl-C,
+//! when enough was published; `play` by Ctrl-C too, when enough of a stream was played that the README's first `publish`
+//! line is publishing meanwhile. Lines run in the order of the page in one folder, so that what one records another can
+//! publish. Only the server's address is another: a free port of this machine.
+
+#[path = "../examples/relay/mod.rs"]
+mod relay;
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use gstrtmp::session::Request;
+use relay::{Options, Reason, Relay, Snapshot};
+use support::gstreamer::GStreamer;
+use support::process::Peer;
+use support::{Context, Failure, Result, wait};
+
+/// Messages of a kind after which a line is taken to work: a second and a half of the test signal's pictures, and as
+/// much of its sound.
+const ENOUGH: u64 = 45;
+
+/// The server of the README's URLs.
+const SERVER: &str = "rtmp://localhost/";
+/// The same in properties.
+const SERVER_PROPERTIES: &str = "host=localhost port=1935";
+/// The name of the stream that the `play` lines play.
+const STREAM: &str = "live/stream";
+
+/// Has sinks show nothing: a test may run where there is no screen, or where somebody is looking at it. DirectFB's sink
+/// crashes in the first case.
+const NO_SCREEN: &str = "fakevideosink:MAX,fakeaudiosink:MAX,dfbvideosink:NONE";
+
+/// How a line comes to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mode {
+    Run,
+    Publish,
+    Play,
+}
+
+/// A command of the README.
+struct Line {
+    mode: Mode,
+    /// The command, on one line.
+    command: String,
+    /// What it should print, from the block that follows one to be run.
+    prints: Vec<String>,
+}
+
+impl Line {
+    /// Names of the streams that the command publishes.
+    fn publishes(&self) -> impl Iterator<Item = &str> {
+        let locations = self.command.split("rtmpsink location=").skip(1);
+        locations.filter_map(|rest| rest.strip_prefix(SERVER)?.split_whitespace().next())
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> Result<String> {
+    fs::read_to_string(root().join("README.md")).context("README.md")
+}
+
+/// The fenced blocks of a page, each with what stands behind its opening fence.
+fn blocks(page: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(&str, Vec<&str>)> = None;
+    for line in page.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(info), None) => open = Some((info, Vec::new())),
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some((_, lines))) => lines.push(line),
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// The commands that are marked to be run.
+fn lines(page: &str) -> Result<Vec<Line>> {
+    let blocks = blocks(page);
+    let mut lines = Vec::new();
+    for (index, (info, text)) in blocks.iter().enumerate() {
+        let mode = match *info {
+            "sh run" => Mode::Run,
+            "sh publish" => Mode::Publish,
+            "sh play" => Mode::Play,
+            "sh" | "text" => continue,
+            info => return Err(Failure::new(format!("nobody knows what a block of {info:?} is"))),
+        };
+        let next = blocks.get(index + 1).filter(|(info, _)| *info == "text");
+        let prints = match (mode, next) {
+            (Mode::Run, Some((_, lines))) => lines.iter().map(|line| (*line).into()).collect(),
+            (Mode::Run | Mode::Publish | Mode::Play, _) => Vec::new(),
+        };
+        lines.push(Line {
+            mode,
+            command: text.join("\n").replace("\\\n", " "),
+            prints,
+        });
+    }
+    Ok(lines)
+}
+
+/// A terminal of somebody who follows the README.
+struct Reader {
+    gstreamer: GStreamer,
+    relay: Relay,
+    /// Names of the streams that were published, without their applications.
+    published: Arc<Mutex<BTreeSet<String>>>,
+    folder: tempfile::TempDir,
+}
+
+impl Reader {
+    fn new() -> Result<Self> {
+        let published = Arc::<Mutex<BTreeSet<String>>>::default();
+        let admit = {
+            let published = Arc::clone(&published);
+            move |request: &Request| {
+                if let Request::Publish { stream, .. } = request {
+                    published
+                        .lock()
+                        .unwrap()
+                        .insert(stream.to_str_lossy().into_owned());
+                }
+                Ok(())
+            }
+        };
+        Ok(Self {
+            gstreamer: GStreamer::new()?,
+            relay: Relay::start(Options {
+                admit: Box::new(admit),
+                ..Options::default()
+            })?,
+            published,
+            folder: tempfile::tempdir()?,
+        })
+    }
+
+    fn start(&self, line: &Line) -> Result<Peer> {
+        let address = self.relay.address();
+        let properties = format!("host={} port={}", address.ip(), address.port());
+        let command = line
+            .command
+            .replace(SERVER, &format!("rtmp://{address}/"))
+            .replace(SERVER_PROPERTIES, &properties);
+        let mut shell = self.gstreamer.command("sh");
+        shell
+            .env("GST_PLUGIN_FEATURE_RANK", NO_SCREEN)
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY");
+        // Without `exec` Ctrl-C would get to the shell; `env` takes the variables in front of a command.
+        shell.arg("-c").arg(format!("exec env {command}"));
+        Peer::spawn(shell.current_dir(self.folder.path()), "gstreamer1.0-tools")
+    }
+
+    fn wait_for(&self, line: &Line, peer: &Peer, is_wished: impl FnMut(&Snapshot) -> bool) -> Result<()> {
+        let waited = self.relay.wait_for(wait::LONG, is_wished);
+        waited
+            .map(drop)
+            .context(format!("{}\n{}", line.command, peer.stderr()))
+    }
+
+    /// Waits until the command has published all that it publishes for a while.
+    fn wait_for_publisher(&self, line: &Line, peer: &Peer) -> Result<()> {
+        for name in line.publishes() {
+            self.wait_for(line, peer, |snapshot| {
+                let messages = snapshot.publisher(name).map(|publisher| publisher.messages_in);
+                messages.is_some_and(|messages| messages.audio.max(messages.video) >= ENOUGH)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Runs a command to its end, by Ctrl-C where it has no other.
+    fn run(&self, line: &Line) -> Result<()> {
+        let peer = self.start(line)?;
+        if line.mode == Mode::Play {
+            self.wait_for(line, &peer, |snapshot| {
+                let played = snapshot.players(STREAM).map(|player| player.messages_out.video);
+                played.max() >= Some(ENOUGH)
+            })?;
+        }
+        if line.mode != Mode::Run {
+            self.wait_for_publisher(line, &peer)?;
+            peer.interrupt()?;
+        }
+        let ended = peer.succeed(wait::LONG).context(&line.command)?;
+        let printed = String::from_utf8_lossy(&ended.stdout);
+        for expected in &line.prints {
+            if !printed.lines().any(|line| line == expected) {
+                return Err(Failure::new(format!(
+                    "{} does not print {expected:?}",
+                    line.command
+                )));
+            }
+        }
+        self.published_to_the_end(line)
+    }
+
+    /// Whatever the command has published came to its end in good order.
+    fn published_to_the_end(&self, line: &Line) -> Result<()> {
+        for name in line.publishes() {
+            let stream = name.rsplit('/').next().unwrap_or_default();
+            let was_published = self.published.lock().unwrap().contains(stream);
+            let last = self
+                .relay
+                .wait_for(wait::LONG, |now| now.publisher(name).is_none())?;
+            let left = last.gone.iter().max_by_key(|gone| gone.id);
+            if !was_published || !left.is_some_and(|gone| matches!(gone.reason, Reason::Left)) {
+                return Err(Failure::new(format!(
+                    "{} publishes nothing: {last:?}",
+                    line.command
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn its_command_lines_work_as_printed() -> Result<()> {
+    let lines = lines(&readme()?)?;
+    let first = lines
+        .iter()
+        .find(|line| line.publishes().any(|name| name == STREAM))
+        .ok_or(Failure::new("no line publishes what the others play"))?;
+    assert!(lines.iter().filter(|line| line.mode == Mode::Play).count() > 3);
+
+    let reader = Reader::new()?;
+    for line in &lines {
+        if line.mode != Mode::Play {
+            reader.run(line)?;
+            continue;
+        }
+        let mut publisher = reader.start(first)?;
+        reader.wait_for_publisher(first, &publisher)?;
+        reader.run(line)?;
+        assert!(publisher.is_running()?, "{}", publisher.stderr());
+        publisher.interrupt()?;
+        publisher.succeed(wait::LONG)?;
+    }
+    for file in ["recording.flv", "recording.mp4"] {
+        let size = fs::metadata(reader.folder.path().join(file)).context(file)?.len();
+        assert!(size > 10_000, "{file} has {size} bytes");
+    }
+    Ok(())
+}
+
+/// What stands between backticks in a line.
+fn code(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_files_and_tests_it_names_exist() -> Result<()> {
+    let page = readme()?;
+    let links: Vec<_> = page
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|link| !link.starts_with("http") && !link.starts_with('#'))
+        .collect();
+    assert!(links.len() > 3, "{links:?}");
+    for link in links {
+        assert!(root().join(link).exists(), "{link}");
+    }
+    let mut tests = 0;
+    for line in page.lines().filter(|line| line.starts_with('|')) {
+        let mut words = code(line).skip_while(|word| !word.starts_with("tests/"));
+        let (Some(file), Some(name)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let source = fs::read_to_string(root().join(file)).context(file)?;
+        assert!(source.contains(&format!("fn {name}()")), "{file} has no {name}");
+        tests += 1;
+    }
+    assert!(tests > 5);
+    Ok(())
+}
