@@ -7,6 +7,7 @@
 pub mod audio;
 pub mod config;
 mod enhanced;
+pub mod metadata;
 pub mod reader;
 pub mod script;
 pub mod tag;
@@ -15,8 +16,9 @@ pub mod video;
 
 pub use crate::fourcc::FourCc;
 pub use audio::{AudioPacket, AudioTag};
+pub use metadata::Metadata;
 pub use reader::{Error, Item, Reader, Tag};
-pub use script::Metadata;
+pub use script::ScriptData;
 pub use tag::{FileHeader, TagHeader, TagKind};
 pub use unwritable::Unwritable;
 pub use video::{VideoPacket, VideoTag};

@@ -24,12 +24,8 @@ pub(crate) fn run(data: &[u8]) {
         let stripped = script::strip_set_data_frame(tag.body.clone());
         assert!(script::is_metadata(&tag.body) || !script::is_metadata(&stripped));
         if let Some(metadata) = Metadata::parse(tag.body) {
-            let _ = (
-                metadata.has_audio(),
-                metadata.has_video(),
-                metadata.width(),
-                metadata.frame_rate(),
-            );
+            let _ = (metadata.has_audio(), metadata.has_video());
+            let _ = (metadata.video(0), metadata.audio(0), metadata.recording());
         }
     }
 }
