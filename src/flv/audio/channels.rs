@@ -150,3 +150,69 @@ impl ChannelConfig {
         Some(out.freeze())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(bytes: &[u8]) -> Result<ChannelConfig, Malformed> {
+        ChannelConfig::decode(&mut Reader::new(bytes))
+    }
+
+    #[test]
+    fn channels_come_in_the_order_of_the_codec() {
+        let surround = decode(b"\x01\x06\0\0\0\x3f").unwrap();
+        assert_eq!(surround.count(), 6);
+        assert_eq!(
+            surround.channels().unwrap(),
+            [
+                Channel::FRONT_LEFT,
+                Channel::FRONT_RIGHT,
+                Channel::FRONT_CENTER,
+                Channel::LOW_FREQUENCY_1,
+                Channel::BACK_LEFT,
+                Channel::BACK_RIGHT,
+            ]
+        );
+        let custom = decode(b"\x02\x03\x01\xfe\x00").unwrap();
+        assert_eq!(
+            custom.channels().unwrap(),
+            [Channel::FRONT_RIGHT, Channel::UNUSED, Channel::FRONT_LEFT]
+        );
+        assert_eq!(decode(b"\x00\x08").unwrap().channels(), None);
+        assert_eq!(
+            ChannelConfig::Native(1 << 23).channels().unwrap(),
+            [Channel::BOTTOM_FRONT_RIGHT]
+        );
+    }
+
+    #[test]
+    fn configurations_that_contradict_themselves_are_refused() {
+        let invalid = |field, value| Err(Malformed::Invalid { field, value });
+        for (bytes, refused) in [
+            (&b"\x00\x00"[..], invalid("channelCount", 0)),
+            (b"\x00\x41", invalid("channelCount", 65)),
+            (b"\x01\x05\0\0\0\x3f", invalid("audioChannelFlags", 0x3f)),
+            (b"\x02\x02\x00\x01\x02", invalid("channelCount", 2)),
+            (b"\x03\x02\x00\x01", invalid("AudioChannelOrder", 3)),
+            (
+                b"\x01\x02\0\0\x03",
+                Err(Malformed::Truncated("audioChannelFlags")),
+            ),
+            (b"\x02\x02\x00", Err(Malformed::Truncated("audioChannelMapping"))),
+        ] {
+            assert_eq!(decode(bytes), refused, "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn only_believable_numbers_of_channels_are_written() {
+        assert_eq!(ChannelConfig::Native(0).encode(), None);
+        assert_eq!(ChannelConfig::Unspecified(65).encode(), None);
+        assert_eq!(ChannelConfig::Custom(vec![Channel::UNKNOWN; 65]).encode(), None);
+        let written = ChannelConfig::Custom(vec![Channel::UNKNOWN; 64])
+            .encode()
+            .unwrap();
+        assert_eq!(written.len(), 66);
+    }
+}

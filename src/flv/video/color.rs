@@ -230,3 +230,103 @@ fn number(object: &Value, name: &str, range: RangeInclusive<f64>) -> Option<f64>
 const fn to_u8(number: f64) -> u8 {
     number as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    fn color(info: Value) -> Option<ColorInfo> {
+        let mut out = BytesMut::new();
+        amf::encode_all(&[COLOR_INFO.into(), info], &mut out);
+        ColorInfo::decode(&out.freeze())
+    }
+
+    fn info(part: &'static str, numbers: &[(&'static str, f64)]) -> ColorInfo {
+        let numbers = numbers.iter().map(|(name, number)| (*name, Value::from(*number)));
+        color(Value::object([(part, Value::object(numbers))])).unwrap()
+    }
+
+    #[test]
+    fn other_names_are_not_color_info() {
+        let mut out = BytesMut::new();
+        amf::encode_all(&["a".into(), COLOR_INFO.into()], &mut out);
+        assert_eq!(ColorInfo::decode(&out.clone().freeze()), None);
+        amf::encode_all(&[COLOR_INFO.into(), Value::Null], &mut out);
+        assert_eq!(ColorInfo::decode(&out.freeze()), Some(ColorInfo::default()));
+        assert_eq!(ColorInfo::decode(&Bytes::new()), None);
+    }
+
+    #[test]
+    fn anything_without_content_takes_back_what_was_said() {
+        for empty in [
+            Value::Undefined,
+            Value::Null,
+            Value::object::<&str, _>([]),
+            Value::object([("colorConfig", Value::Null), ("hdrCll", 7.0.into())]),
+        ] {
+            assert!(color(empty).unwrap().is_reset());
+        }
+    }
+
+    #[test]
+    fn numbers_are_brought_into_range_or_left_out() {
+        let config = |number| info("colorConfig", &[("bitDepth", number), ("colorPrimaries", number)]).config;
+        assert_eq!(
+            (config(12.0).bit_depth, config(12.0).primaries),
+            (Some(12), Some(12))
+        );
+        assert_eq!((config(9.0).bit_depth, config(9.0).primaries), (None, Some(9)));
+        assert_eq!((config(1e9).bit_depth, config(1e9).primaries), (None, Some(255)));
+        assert_eq!(config(-1.0).primaries, Some(0));
+        assert_eq!(config(f64::NAN), ColorConfig::default());
+        assert_eq!(config(f64::INFINITY), ColorConfig::default());
+
+        let light = info("hdrCll", &[("maxFall", 0.0), ("maxCLL", 1e6)]).light_level;
+        assert_eq!(
+            (light.max_frame_average, light.max),
+            (Some(0.0001), Some(10_000.0))
+        );
+        let display = info(
+            "hdrMdcv",
+            &[
+                ("redX", 2.0),
+                ("redY", 2.0),
+                ("greenX", 0.3),
+                ("maxLuminance", 1.0),
+                ("minLuminance", 50.0),
+            ],
+        )
+        .mastering;
+        assert_eq!(display.red, Some(Chromaticity { x: 0.74, y: 0.84 }));
+        assert_eq!(display.green, None, "half a point");
+        assert_eq!(
+            (display.max_luminance, display.min_luminance),
+            (Some(5.0), Some(5.0))
+        );
+    }
+
+    fn point() -> impl Strategy<Value = Option<Chromaticity>> {
+        option::of((X_COORDINATES, Y_COORDINATES).prop_map(|(x, y)| Chromaticity { x, y }))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_the_same(
+            bit_depth in option::of(proptest::sample::select(&[8_u8, 10, 12])),
+            codes: (Option<u8>, Option<u8>, Option<u8>),
+            (max_frame_average, max) in (option::of(LIGHT_LEVELS), option::of(LIGHT_LEVELS)),
+            (red, green, blue, white_point) in (point(), point(), point(), point()),
+            (max_luminance, min_luminance) in (option::of(MAX_LUMINANCES), option::of(MIN_LUMINANCES)),
+        ) {
+            let (primaries, transfer, matrix) = codes;
+            let info = ColorInfo {
+                config: ColorConfig { bit_depth, primaries, transfer, matrix },
+                light_level: ContentLightLevel { max_frame_average, max },
+                mastering: MasteringDisplay { red, green, blue, white_point, max_luminance, min_luminance },
+            };
+            prop_assert_eq!(ColorInfo::decode(&info.encode()), Some(info));
+        }
+    }
+}
