@@ -28,7 +28,9 @@ pub enum Form {
 /// One frame of a file as `-f framemd5` tells it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Frame {
-    /// Presentation time in the units of the stream; FLV's and so RTMP's are milliseconds.
+    /// Decoding time in the units of the stream; FLV's and so RTMP's are milliseconds.
+    pub dts: i64,
+    /// Presentation time, likewise.
     pub pts: i64,
     /// Bytes in the chosen [`Form`].
     pub size: usize,
@@ -110,6 +112,28 @@ pub fn publish(file: &Path, url: &str, pace: Pace) -> Result<Peer> {
     )
 }
 
+/// Serves the one client that connects to `url`: receives what it publishes into an FLV file, and ends with it.
+pub fn serve_publisher(url: &str, file: &Path) -> Result<Peer> {
+    spawn([
+        "-f",
+        "flv",
+        "-listen",
+        "1",
+        "-i",
+        url,
+        "-c",
+        "copy",
+        "-f",
+        "flv",
+        utf8(file)?,
+    ])
+}
+
+/// Serves the one client that connects to `url`: sends it a file as it is, and ends.
+pub fn serve_player(file: &Path, url: &str) -> Result<Peer> {
+    spawn(["-i", utf8(file)?, "-c", "copy", "-f", "flv", "-listen", "1", url])
+}
+
 /// Plays `url` into an FLV file until the server says that the stream has ended, which nginx does for
 /// [`super::nginx::Application::Notify`]. While no data comes, an interrupt alone does not end it.
 pub fn play(url: &str, file: &Path) -> Result<Peer> {
@@ -162,10 +186,11 @@ fn parse_framemd5(text: &str) -> Result<Frames> {
             }
         } else if !line.starts_with('#') {
             let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-            let [stream, _dts, pts, _duration, size, md5, ..] = fields.as_slice() else {
+            let [stream, dts, pts, _duration, size, md5, ..] = fields.as_slice() else {
                 return Err(Failure::new(format!("ffmpeg wrote a framemd5 line {line:?}")));
             };
             let frame = Frame {
+                dts: dts.parse().context(line)?,
                 pts: pts.parse().context(line)?,
                 size: size.parse().context(line)?,
                 md5: (*md5).to_owned(),

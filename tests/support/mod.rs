@@ -16,11 +16,13 @@
 pub mod ffmpeg;
 pub mod gstreamer;
 pub mod nginx;
+pub mod pipeline;
 pub mod port;
 pub mod process;
 pub mod responder;
 pub mod rtmpdump;
 pub mod script;
+pub mod tags;
 pub mod wait;
 
 use std::fmt;

@@ -28,8 +28,12 @@ pub enum Application {
     Notify,
     /// Relays, and writes what is published to [`Nginx::recording`].
     Record,
+    /// Puts audio and video on one chunk stream, and lets players wait for a key frame.
+    Interleaved,
     /// Plays the files of [`Nginx::vod_folder`].
     Vod,
+    /// Lets nobody publish or play, which it tells only by closing the connection after it has said Start.
+    Denied,
     /// Asks an HTTP server about each publisher, which says 403.
     Reject,
     /// On a server of its own that sends a ping request every second and drops who does not answer the next.
@@ -42,7 +46,9 @@ impl Application {
             Self::Live => "live",
             Self::Notify => "notify",
             Self::Record => "record",
+            Self::Interleaved => "interleaved",
             Self::Vod => "vod",
+            Self::Denied => "denied",
             Self::Reject => "reject",
             Self::Ping => "ping",
         }
@@ -99,12 +105,17 @@ error_log "{path}/error.log" info;
 events {{ worker_connections 256; }}
 rtmp {{
     access_log off;
+    # Beyond the default of 256 messages, nginx drops frames of players that are slow for a moment.
+    out_queue 16384;
+    max_message 16M;
     server {{
         listen 127.0.0.1:{port};
         application live {{ live on; }}
         application notify {{ live on; publish_notify on; play_restart on; }}
         application record {{ live on; record all; record_path "{path}/recordings"; }}
+        application interleaved {{ live on; interleave on; wait_key on; publish_notify on; }}
         application vod {{ play "{path}/vod"; }}
+        application denied {{ live on; deny publish all; deny play all; }}
         application reject {{ live on; on_publish {reject}; }}
     }}
     server {{

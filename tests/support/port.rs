@@ -26,3 +26,15 @@ pub fn answers(port: u16) -> bool {
         stream.local_addr().ok() != Some(address)
     })
 }
+
+/// Whether something listens on a loopback port, found out without connecting: there are servers that serve nobody
+/// but the first.
+pub fn is_listened_on(port: u16) -> Result<bool> {
+    const LISTEN: &str = "0A";
+    let sockets = std::fs::read_to_string("/proc/net/tcp").context("looking for a listening socket")?;
+    let port = format!(":{port:04X}");
+    Ok(sockets.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        fields.next().is_some_and(|local| local.ends_with(&port)) && fields.nth(1) == Some(LISTEN)
+    }))
+}
