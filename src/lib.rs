@@ -1,5 +1,6 @@
 #![forbid(unsafe_code)]
-//! RTMP for GStreamer.
+#![doc = include_str!("../docs/architecture.md")]
+
 pub mod amf;
 pub mod chunk;
 pub mod elements;

@@ -12,7 +12,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gstrtmp::session::Request;
 use relay::{Options, Reason, Relay, Snapshot};
@@ -127,7 +127,7 @@ impl Reader {
                 if let Request::Publish { stream, .. } = request {
                     published
                         .lock()
-                        .unwrap()
+                        .unwrap_or_else(PoisonError::into_inner)
                         .insert(stream.to_str_lossy().into_owned());
                 }
                 Ok(())
@@ -209,7 +209,11 @@ impl Reader {
     fn published_to_the_end(&self, line: &Line) -> Result<()> {
         for name in line.publishes() {
             let stream = name.rsplit('/').next().unwrap_or_default();
-            let was_published = self.published.lock().unwrap().contains(stream);
+            let was_published = self
+                .published
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(stream);
             let last = self
                 .relay
                 .wait_for(wait::LONG, |now| now.publisher(name).is_none())?;
