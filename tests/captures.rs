@@ -6,6 +6,12 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use gstrtmp::chunk::{Message, Reader};
+use gstrtmp::flv::audio::{AudioCodec, AudioPayload, Channel, ChannelConfig, SoundFormat};
+use gstrtmp::flv::config::{
+    Ac3Frame, AudioSpecificConfig, Av1Config, AvcConfig, HevcConfig, OpusHead, StreamInfo, VpxConfig,
+};
+use gstrtmp::flv::video::{CodecId, VideoCodec, VideoPayload};
+use gstrtmp::flv::{AudioPacket, FourCc, VideoPacket};
 use gstrtmp::message::{self, Control, Incoming};
 
 /// C0, C1 and C2, or S0, S1 and S2.
@@ -202,6 +208,179 @@ fn every_session_opens_with_connect_and_its_result() {
             "_result"
         };
         assert_eq!(first, Some(expected), "{}: {names:?}", stream.name);
+    }
+}
+
+/// The packets of every audio and video message, and its payload.
+type Packets<P> = Vec<(Bytes, Vec<P>)>;
+
+/// Takes apart all media of a stream.
+fn packets(name: &str) -> (Packets<AudioPacket>, Packets<VideoPacket>) {
+    let (messages, _) = read(name, &load(name), Arrival::AtOnce);
+    let (mut audio, mut video) = (Vec::new(), Vec::new());
+    for message in messages {
+        match message::decode(message) {
+            Ok(Incoming::Audio(payload)) => {
+                let packets: Result<Vec<_>, _> = AudioPacket::decode(&payload).collect();
+                let packets = packets.unwrap_or_else(|error| panic!("{name}: {error}"));
+                audio.push((payload, packets));
+            }
+            Ok(Incoming::Video(payload)) => {
+                let packets: Result<Vec<_>, _> = VideoPacket::decode(&payload).collect();
+                let packets = packets.unwrap_or_else(|error| panic!("{name}: {error}"));
+                video.push((payload, packets));
+            }
+            _ => {}
+        }
+    }
+    (audio, video)
+}
+
+#[test]
+fn media_is_written_as_it_came() {
+    let mut of_colours = 0;
+    for stream in STREAMS {
+        let name = stream.name;
+        let (audio, video) = packets(name);
+        assert_eq!([audio.len(), video.len()], stream.counts[4..], "{name}");
+        for (payload, packets) in audio {
+            let [packet] = &packets[..] else {
+                panic!("{name}: {packets:?}")
+            };
+            let (head, body) = packet.encode().unwrap();
+            assert!([head, body].concat() == payload, "{name}: {packet:?}");
+        }
+        for (payload, packets) in video {
+            let [packet] = &packets[..] else {
+                panic!("{name}: {packets:?}")
+            };
+            let (head, body) = packet.encode().unwrap();
+            // Where FFmpeg says nothing of colours in an empty object, we say `undefined`.
+            if matches!(packet.payload, VideoPayload::Metadata(color) if color.is_reset()) {
+                of_colours += 1;
+            } else {
+                assert!([head, body].concat() == payload, "{name}: {packet:?}");
+            }
+        }
+    }
+    assert_eq!(of_colours, 5);
+}
+
+/// Bits of a sample as the configuration of a track tells them.
+fn bit_depth(codec: VideoCodec, config: &Bytes) -> u8 {
+    match codec {
+        VideoCodec::Enhanced(FourCc::AV1) => {
+            let read = Av1Config::decode(config).unwrap();
+            assert_eq!(read.encode(), config);
+            read.bit_depth
+        }
+        VideoCodec::Enhanced(FourCc::VP9) => {
+            let read = VpxConfig::decode(config).unwrap();
+            assert_eq!(read.encode(), config);
+            read.bit_depth
+        }
+        VideoCodec::Enhanced(FourCc::HEVC) => {
+            let read = HevcConfig::decode(config).unwrap();
+            assert_eq!((read.profile, read.nal_length_size), (1, 4));
+            read.bit_depth_luma
+        }
+        VideoCodec::Legacy(CodecId::Avc) => {
+            let read = AvcConfig::decode(config).unwrap();
+            // Constrained Baseline, which has no other depth.
+            assert_eq!((read.profile, read.nal_length_size), (66, 4));
+            8
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Sample rate and channels as the configuration of a track tells them, or its first frame.
+fn sound(codec: AudioCodec, config: &Bytes, frame: &Bytes) -> (u32, u8) {
+    match codec {
+        AudioCodec::Legacy(SoundFormat::Aac) => {
+            let read = AudioSpecificConfig::decode(config).unwrap();
+            (read.sample_rate, read.channels.unwrap())
+        }
+        AudioCodec::Enhanced(FourCc::OPUS) => {
+            let read = OpusHead::decode(config).unwrap();
+            assert_eq!(read.encode(), config);
+            (read.input_sample_rate, read.channels)
+        }
+        AudioCodec::Enhanced(FourCc::FLAC) => {
+            let read = StreamInfo::decode(config).unwrap();
+            assert_eq!(read.encode_bare(), config);
+            (read.sample_rate, read.channels)
+        }
+        AudioCodec::Enhanced(FourCc::AC3) => {
+            assert!(config.is_empty());
+            let read = Ac3Frame::decode(frame).unwrap();
+            assert_eq!(read.size, frame.len());
+            (read.sample_rate, read.channels)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn configurations_tell_what_was_encoded() {
+    let enhanced = VideoCodec::Enhanced;
+    let avc = VideoCodec::Legacy(CodecId::Avc);
+    let aac = AudioCodec::Legacy(SoundFormat::Aac);
+    let opus = AudioCodec::Enhanced(FourCc::OPUS);
+    for (name, video_codec, audio_codec) in [
+        ("av1-opus-publish.client", enhanced(FourCc::AV1), opus),
+        ("av1-opus-play.server", enhanced(FourCc::AV1), opus),
+        ("hevc-aac-publish.client", enhanced(FourCc::HEVC), aac),
+        ("hevc-aac-play.server", enhanced(FourCc::HEVC), aac),
+        ("vp9-opus-publish.client", enhanced(FourCc::VP9), opus),
+        ("h264-ac3-publish.client", avc, AudioCodec::Enhanced(FourCc::AC3)),
+        (
+            "h264-flac-publish.client",
+            avc,
+            AudioCodec::Enhanced(FourCc::FLAC),
+        ),
+    ] {
+        let (audio, video) = packets(&format!("rtmprs-ffmpeg9-{name}"));
+        let video: Vec<_> = video.into_iter().flat_map(|(_, packets)| packets).collect();
+        let audio: Vec<_> = audio.into_iter().flat_map(|(_, packets)| packets).collect();
+        assert!(
+            video.iter().all(|packet| packet.codec == Some(video_codec)),
+            "{name}"
+        );
+        assert!(
+            audio.iter().all(|packet| packet.codec == Some(audio_codec)),
+            "{name}"
+        );
+
+        let config = video.iter().find_map(|packet| match &packet.payload {
+            VideoPayload::SequenceStart(config) => Some(config),
+            _ => None,
+        });
+        assert_eq!(bit_depth(video_codec, config.unwrap()), 8, "{name}");
+        let first = video
+            .iter()
+            .find(|packet| matches!(packet.payload, VideoPayload::Frame { .. }));
+        assert!(first.unwrap().frame.is_key(), "{name}");
+
+        let config = audio.iter().find_map(|packet| match &packet.payload {
+            AudioPayload::SequenceStart(config) => Some(config),
+            _ => None,
+        });
+        let frame = audio.iter().find_map(|packet| match &packet.payload {
+            AudioPayload::Frames(frame) => Some(frame),
+            _ => None,
+        });
+        let sound = sound(audio_codec, config.unwrap(), frame.unwrap());
+        assert_eq!(sound, (48_000, 1), "{name}");
+
+        // FFmpeg adds the place of the one channel to all but AAC; rtmp-rs does not pass that on.
+        let places = audio.iter().find_map(|packet| match &packet.payload {
+            AudioPayload::ChannelConfig(config) => Some(config.clone()),
+            _ => None,
+        });
+        let centre = ChannelConfig::Native(1 << Channel::FRONT_CENTER.id());
+        let is_sent = audio_codec != aac && name.ends_with("publish.client");
+        assert_eq!(places, is_sent.then_some(centre), "{name}");
     }
 }
 

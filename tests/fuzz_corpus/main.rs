@@ -7,6 +7,7 @@ mod amf;
 mod chunk;
 mod client_session;
 mod flv;
+mod flv_tag;
 mod owner;
 mod server_session;
 mod url;
@@ -23,6 +24,7 @@ const TARGETS: &[(&str, Body)] = &[
     ("chunk", chunk::run),
     ("client_session", client_session::run),
     ("flv", flv::run),
+    ("flv_tag", flv_tag::run),
     ("server_session", server_session::run),
     ("url", url::run),
 ];
@@ -67,6 +69,11 @@ fn client_session_survives_its_corpus() {
 #[test]
 fn flv_survives_its_corpus() {
     replay("flv");
+}
+
+#[test]
+fn flv_tag_survives_its_corpus() {
+    replay("flv_tag");
 }
 
 #[test]
