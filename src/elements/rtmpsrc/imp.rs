@@ -72,7 +72,7 @@ impl Default for SrcSettings {
 struct Stream {
     tags: Tags,
     ready: VecDeque<Item>,
-    /// The segment that frames are put out in, once there is one.
+    /// The segment that buffers are put out in, once there is one.
     segment: Option<Segment>,
     /// The next frame starts a segment of its own.
     wants_segment: bool,
@@ -119,6 +119,15 @@ impl Stream {
         true
     }
 
+    /// Starts the segment that was wanted: ahead of the headers that wait for it.
+    fn start_segment(&mut self, segment: Segment) {
+        self.wants_segment = false;
+        self.segment = Some(segment);
+        let is_buffer = |item: &Item| matches!(item, Item::Buffer(_));
+        let at = self.ready.iter().position(is_buffer).unwrap_or(self.ready.len());
+        self.ready.insert(at, Item::Segment(segment));
+    }
+
     fn put_buffer(&mut self, mut buffer: gst::Buffer) {
         if let (true, Some(buffer)) = (self.is_discont, buffer.get_mut()) {
             buffer.set_flags(gst::BufferFlags::DISCONT);
@@ -135,7 +144,7 @@ pub struct RtmpSrc {
     /// Never held while anything is waited for.
     connection: Mutex<Option<Arc<Connection>>>,
     stream: Mutex<Stream>,
-    /// The element has gone to PLAYING, or was flushed, since the streaming thread looked last.
+    /// The live element has gone to PLAYING, or any was flushed, since the streaming thread looked last.
     resumed: AtomicBool,
     last_stats: Mutex<Stats>,
 }
@@ -284,16 +293,19 @@ impl ElementImpl for RtmpSrc {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        if transition == gst::StateChange::PausedToPlaying {
+        if transition == gst::StateChange::PausedToPlaying && self.obj().is_live() {
             self.resumed.store(true, Ordering::Relaxed);
         }
         self.parent_change_state(transition)
     }
 
     fn send_event(&self, event: gst::Event) -> bool {
-        // Time starts anew, and what is downstream has forgotten what it needs to decode.
-        if event.type_() == gst::EventType::FlushStop {
-            self.resumed.store(true, Ordering::Relaxed);
+        match event.type_() {
+            // The base class would flush what is downstream before it found out that it cannot seek.
+            gst::EventType::Seek => return false,
+            // Time starts anew, and what is downstream has forgotten what it needs to decode.
+            gst::EventType::FlushStop => self.resumed.store(true, Ordering::Relaxed),
+            _ => {}
         }
         self.parent_send_event(event)
     }
@@ -305,7 +317,7 @@ impl BaseSrcImpl for RtmpSrc {
             .get_or_try_init(|| Wake::new().map_err(|error| error::no_resources(&error)))?;
         let warnings = lock(&self.settings).0.warnings();
         for warning in warnings {
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ["{}", warning]);
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
         }
         let is_live = lock(&self.settings).1.is_live;
         *lock(&self.stream) = Stream {
@@ -501,10 +513,10 @@ impl RtmpSrc {
                 gst::element_imp_warning!(
                     self,
                     gst::ResourceError::Read,
-                    [
+                    (
                         "The server has sent nothing for {} s (idle-timeout): the stream ends here.",
                         seconds
-                    ]
+                    )
                 );
                 return Err(gst::FlowError::Eos);
             }
@@ -532,7 +544,12 @@ impl RtmpSrc {
     /// The next buffer that is ready, after downstream was told what has changed before it.
     fn next_buffer(&self) -> Option<gst::Buffer> {
         loop {
-            let item = lock(&self.stream).ready.pop_front()?;
+            let item = {
+                let mut stream = lock(&self.stream);
+                // Headers wait for the segment of the frame that they are for.
+                stream.segment?;
+                stream.ready.pop_front()?
+            };
             match item {
                 Item::Buffer(buffer) => return Some(buffer),
                 Item::Caps(caps) => {
@@ -607,31 +624,28 @@ impl RtmpSrc {
         };
         let header = (!has_started && stream.tags.has_started()).then(|| stream.tags.file_header());
         let mut header = header.map(|header| header_buffer(header, edge));
-        for output in outputs {
-            if let Some(headers) = output.headers {
+        for mut output in outputs {
+            if let Some(headers) = output.headers.take() {
                 stream.ready.push_back(Item::Caps(caps(headers)));
             }
-            if let Some(header) = header.take() {
-                stream.put_buffer(header);
+            if output.has_frame() {
+                if let (true, Some(start)) = (stream.wants_segment, edge) {
+                    stream.start_segment(Segment { start, base: now });
+                }
+                if let Some(header) = header.take() {
+                    stream.put_buffer(header);
+                }
             }
             stream.is_discont |= output.is_restart;
+            if let (true, Some(start)) = (is_live && output.is_restart, output.frames().next())
+                && stream.segment.is_some_and(|segment| segment.due(start) < now)
+            {
+                // While the sender was away the pipeline's time went on.
+                let segment = Segment { start, base: now };
+                stream.segment = Some(segment);
+                stream.ready.push_back(Item::Segment(segment));
+            }
             for tag in output.tags {
-                if tag.is_frame {
-                    let is_due = |segment: Segment| segment.due(tag.dts) >= now;
-                    let start = if std::mem::take(&mut stream.wants_segment) {
-                        edge
-                    } else if is_live && output.is_restart && !stream.segment.is_some_and(is_due) {
-                        // While the sender was away the pipeline's time went on.
-                        Some(tag.dts)
-                    } else {
-                        None
-                    };
-                    if let Some(start) = start {
-                        let segment = Segment { start, base: now };
-                        stream.segment = Some(segment);
-                        stream.ready.push_back(Item::Segment(segment));
-                    }
-                }
                 stream.put_buffer(buffer(tag));
             }
         }
@@ -646,26 +660,41 @@ impl RtmpSrc {
             let is_stale = stream
                 .connected
                 .is_some_and(|connected| connected.elapsed() > STALE);
-            if !is_live || !(stream.tags.has_started() || is_stale) {
+            if !(stream.tags.has_started() || is_live && is_stale) {
                 return;
             }
-            stream.ready.retain(|item| match item {
-                Item::Caps(_) => true,
-                Item::Segment(_) => false,
-                Item::Buffer(buffer) => buffer.flags().contains(gst::BufferFlags::HEADER),
-            });
             stream.wants_segment = true;
             stream.is_discont = true;
+            if !is_live {
+                return;
+            }
+            let mut segment = stream.segment;
+            stream.ready.retain(|item| match item {
+                Item::Caps(_) => true,
+                Item::Segment(_) => {
+                    segment = None;
+                    false
+                }
+                Item::Buffer(buffer) => buffer.flags().contains(gst::BufferFlags::HEADER),
+            });
+            stream.segment = segment;
         }
         let mut kept = Vec::new();
-        let (mut has_key, mut gathered) = (false, 0_usize);
+        let mut has_video = lock(&self.stream).tags.has_video();
+        let (mut can_start, mut gathered) = (false, 0_usize);
         self.gather(connection, wake, |media| {
             gathered += 1;
-            if is_key_frame(&media) {
+            has_video |= media.kind == MediaKind::Video;
+            let is_start = if has_video {
+                is_key_frame(&media)
+            } else {
+                is_frame(&media)
+            };
+            if is_start {
                 kept.retain(|media| !is_frame(media));
-                has_key = true;
+                can_start = true;
             }
-            if has_key || !is_frame(&media) {
+            if can_start || !is_frame(&media) {
                 kept.push(media);
             }
         });
@@ -675,7 +704,7 @@ impl RtmpSrc {
             "dropped {} messages of the pause",
             gathered - kept.len()
         );
-        lock(&self.stream).wants_key_frame = !has_key;
+        lock(&self.stream).wants_key_frame = !can_start;
         self.put_out(kept);
     }
 

@@ -104,9 +104,7 @@ impl Role {
                     },
                     // flvdemux reads the byte behind an empty tag.
                     AudioRole::Silence => Self::Nothing,
-                    AudioRole::SequenceEnd | AudioRole::ChannelConfig | AudioRole::Unknown(_) => {
-                        Self::Other
-                    }
+                    AudioRole::SequenceEnd | AudioRole::ChannelConfig | AudioRole::Unknown(_) => Self::Other,
                 },
                 Err(_) => Self::Nothing,
             },
@@ -128,6 +126,11 @@ impl Role {
 }
 
 impl Output {
+    /// Whether audio or video proper is among the tags.
+    pub(super) fn has_frame(&self) -> bool {
+        self.frames().next().is_some()
+    }
+
     /// Decoding times of the audio and video proper among the tags.
     pub(super) fn frames(&self) -> impl Iterator<Item = i64> {
         self.tags.iter().filter(|tag| tag.is_frame).map(|tag| tag.dts)
