@@ -99,7 +99,7 @@ pub fn encode_sample(file: &Path, seconds: u32) -> Result<()> {
     Ok(())
 }
 
-/// Publishes a file as it is to `url`.
+/// Publishes a file as it is, times included, to `url`.
 pub fn publish(file: &Path, url: &str, pace: Pace) -> Result<Peer> {
     let pace: &[&str] = match pace {
         Pace::Live => &["-re"],
@@ -108,7 +108,7 @@ pub fn publish(file: &Path, url: &str, pace: Pace) -> Result<Peer> {
     spawn(
         pace.iter()
             .copied()
-            .chain(["-i", utf8(file)?, "-c", "copy", "-f", "flv", url]),
+            .chain(["-copyts", "-i", utf8(file)?, "-c", "copy", "-f", "flv", url]),
     )
 }
 
@@ -131,18 +131,29 @@ pub fn serve_publisher(url: &str, file: &Path) -> Result<Peer> {
 
 /// Serves the one client that connects to `url`: sends it a file as it is, and ends.
 pub fn serve_player(file: &Path, url: &str) -> Result<Peer> {
-    spawn(["-i", utf8(file)?, "-c", "copy", "-f", "flv", "-listen", "1", url])
+    spawn([
+        "-copyts",
+        "-i",
+        utf8(file)?,
+        "-c",
+        "copy",
+        "-f",
+        "flv",
+        "-listen",
+        "1",
+        url,
+    ])
 }
 
 /// Plays `url` into an FLV file until the server says that the stream has ended, which nginx does for
 /// [`super::nginx::Application::Notify`]. While no data comes, an interrupt alone does not end it.
 pub fn play(url: &str, file: &Path) -> Result<Peer> {
-    spawn(["-i", url, "-c", "copy", "-f", "flv", utf8(file)?])
+    spawn(["-copyts", "-i", url, "-c", "copy", "-f", "flv", utf8(file)?])
 }
 
 /// Every frame of the first audio and video streams of `input`, a file or an URL that ends.
 pub fn frames(input: &str, form: Form) -> Result<Frames> {
-    let mut arguments = vec!["-i", input, "-map", "0:v:0?", "-map", "0:a:0?"];
+    let mut arguments = vec!["-copyts", "-i", input, "-map", "0:v:0?", "-map", "0:a:0?"];
     arguments.extend(match form {
         Form::Encoded => ["-c", "copy"],
         // Neither repeats nor drops a frame to make the rate constant.

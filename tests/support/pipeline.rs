@@ -1,6 +1,6 @@
 //! Pipelines in the test's own process, with the elements under test.
 
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use gst::glib;
@@ -238,37 +238,41 @@ fn describe(error: &gst::message::Error) -> Failure {
 }
 
 impl Tap {
-    fn take(&self) -> Vec<gst::Buffer> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Vec<gst::Buffer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Buffers that went through so far.
     pub fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.lock().len()
     }
 
     /// The FLV tags that went through.
     pub fn tags(&self) -> Result<Vec<Tag>> {
-        tags::parse(
-            self.take()
-                .into_iter()
-                .map(tags::bytes)
-                .collect::<Result<Vec<_>>>()?,
-        )
+        let pieces: Result<Vec<_>> = self.lock().iter().cloned().map(tags::bytes).collect();
+        tags::parse(pieces?)
+    }
+
+    /// Decoding times of the buffers that are no headers, in whole milliseconds.
+    pub fn times(&self) -> Vec<Option<u64>> {
+        self.lock()
+            .iter()
+            .filter(|buffer| !buffer.flags().contains(gst::BufferFlags::HEADER))
+            .map(|buffer| buffer.dts().map(gst::ClockTime::mseconds))
+            .collect()
     }
 
     /// The buffers that went through.
     pub fn buffers(&self) -> Result<Vec<Buffer>> {
-        let buffers = self.take();
+        let buffers = self.lock();
         let millis = |buffer: &gst::Buffer| buffer.pts().map(|pts| pts.mseconds().cast_signed());
         let first = buffers.first().and_then(millis).unwrap_or_default();
         buffers
-            .into_iter()
+            .iter()
             .map(|buffer| {
-                let pts = millis(&buffer).map(|pts| pts - first);
-                let bytes = tags::bytes(buffer)?;
+                let bytes = tags::bytes(buffer.clone())?;
                 Ok(Buffer {
-                    pts,
+                    pts: millis(buffer).map(|pts| pts - first),
                     size: bytes.len(),
                     md5: tags::md5(&bytes),
                 })
