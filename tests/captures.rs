@@ -270,22 +270,22 @@ fn media_is_written_as_it_came() {
 fn bit_depth(codec: VideoCodec, config: &Bytes) -> u8 {
     match codec {
         VideoCodec::Enhanced(FourCc::AV1) => {
-            let read = Av1Config::decode(config).unwrap();
+            let read = Av1Config::decode(config).expect("a configuration that reads");
             assert_eq!(read.encode(), config);
             read.bit_depth
         }
         VideoCodec::Enhanced(FourCc::VP9) => {
-            let read = VpxConfig::decode(config).unwrap();
+            let read = VpxConfig::decode(config).expect("a configuration that reads");
             assert_eq!(read.encode(), config);
             read.bit_depth
         }
         VideoCodec::Enhanced(FourCc::HEVC) => {
-            let read = HevcConfig::decode(config).unwrap();
+            let read = HevcConfig::decode(config).expect("a configuration that reads");
             assert_eq!((read.profile, read.nal_length_size), (1, 4));
             read.bit_depth_luma
         }
         VideoCodec::Legacy(CodecId::Avc) => {
-            let read = AvcConfig::decode(config).unwrap();
+            let read = AvcConfig::decode(config).expect("a configuration that reads");
             // Constrained Baseline, which has no other depth.
             assert_eq!((read.profile, read.nal_length_size), (66, 4));
             8
@@ -298,22 +298,22 @@ fn bit_depth(codec: VideoCodec, config: &Bytes) -> u8 {
 fn sound(codec: AudioCodec, config: &Bytes, frame: &Bytes) -> (u32, u8) {
     match codec {
         AudioCodec::Legacy(SoundFormat::Aac) => {
-            let read = AudioSpecificConfig::decode(config).unwrap();
-            (read.sample_rate, read.channels.unwrap())
+            let read = AudioSpecificConfig::decode(config).expect("a configuration that reads");
+            (read.sample_rate, read.channels.expect("a number of channels"))
         }
         AudioCodec::Enhanced(FourCc::OPUS) => {
-            let read = OpusHead::decode(config).unwrap();
+            let read = OpusHead::decode(config).expect("a configuration that reads");
             assert_eq!(read.encode(), config);
             (read.input_sample_rate, read.channels)
         }
         AudioCodec::Enhanced(FourCc::FLAC) => {
-            let read = StreamInfo::decode(config).unwrap();
+            let read = StreamInfo::decode(config).expect("a configuration that reads");
             assert_eq!(read.encode_bare(), config);
             (read.sample_rate, read.channels)
         }
         AudioCodec::Enhanced(FourCc::AC3) => {
             assert!(config.is_empty());
-            let read = Ac3Frame::decode(frame).unwrap();
+            let read = Ac3Frame::decode(frame).expect("a syncframe");
             assert_eq!(read.size, frame.len());
             (read.sample_rate, read.channels)
         }

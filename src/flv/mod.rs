@@ -2,7 +2,8 @@
 //! v2.
 //!
 //! The body of an FLV tag is the payload of the RTMP message of the same type, so [`audio`], [`video`] and
-//! [`script`] serve both sides, while [`reader`] and [`tag`] are about byte streams only.
+//! [`script`] serve both sides, while [`reader`] and [`tag`] are about byte streams only. [`metadata`] and
+//! [`config`] look into what bodies carry: what a stream says of itself, and what its codecs do.
 
 pub mod audio;
 pub mod config;

@@ -23,7 +23,7 @@ pub use avc::AvcConfig;
 pub use flac::StreamInfo;
 pub use hevc::HevcConfig;
 pub use mpeg_audio::{MpegAudioFrame, MpegVersion};
-pub use opus::{ChannelMapping, OpusHead, packet_channels as opus_packet_channels};
+pub use opus::{ChannelMapping, OpusHead};
 pub use vpx::VpxConfig;
 
 use crate::wire::{Malformed, Reader};

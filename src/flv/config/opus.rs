@@ -105,6 +105,21 @@ impl OpusHead {
         })
     }
 
+    /// The header that a stream of one or two channels would have, as far as a packet of it tells: for streams
+    /// that bring an empty one or none. `None` if the packet is empty.
+    #[must_use]
+    pub fn of_packet(packet: &[u8]) -> Option<Self> {
+        let toc = packet.first()?;
+        Some(Self {
+            channels: if toc & STEREO == 0 { 1 } else { 2 },
+            pre_skip: 0,
+            input_sample_rate: 48_000,
+            output_gain: 0,
+            mapping_family: 0,
+            mapping: None,
+        })
+    }
+
     /// Writes a header.
     #[must_use]
     pub fn encode(&self) -> Bytes {
@@ -123,12 +138,6 @@ impl OpusHead {
         }
         out.freeze()
     }
-}
-
-/// Channels of a packet of one stream, for streams whose header is empty or missing. `None` if it is empty.
-#[must_use]
-pub fn packet_channels(packet: &[u8]) -> Option<u8> {
-    packet.first().map(|toc| if toc & STEREO == 0 { 1 } else { 2 })
 }
 
 #[cfg(test)]
@@ -200,9 +209,10 @@ mod tests {
 
     #[test]
     fn packets_tell_their_channels() {
-        assert_eq!(packet_channels(&[0xfc, 0xff, 0xfe]), Some(2));
-        assert_eq!(packet_channels(&[0xf8]), Some(1));
-        assert_eq!(packet_channels(&[]), None);
+        let channels = |packet| OpusHead::of_packet(packet).map(|head| head.channels);
+        assert_eq!(channels(&[0xfc, 0xff, 0xfe]), Some(2));
+        assert_eq!(channels(&[0xf8]), Some(1));
+        assert_eq!(channels(&[]), None);
     }
 
     proptest! {

@@ -7,7 +7,7 @@ mod color;
 mod packet;
 
 pub use color::{Chromaticity, ColorConfig, ColorInfo, ContentLightLevel, MasteringDisplay};
-pub use packet::{VideoCommand, VideoPacket, VideoPackets, VideoPayload, Vp6Adjustment};
+pub use packet::{VideoPacket, VideoPackets, VideoPayload};
 
 use super::enhanced::{Prefix, Tracks};
 use crate::fourcc::FourCc;
@@ -137,6 +137,61 @@ pub enum VideoCodec {
     Legacy(CodecId),
     /// Of an enhanced tag.
     Enhanced(FourCc),
+}
+
+/// A command to the player, in a tag without a picture.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum VideoCommand {
+    /// 0: a seek of the client begins; frames up to its end are for decoding only.
+    StartSeek,
+    /// 1: it ends.
+    EndSeek,
+    /// Any other.
+    Unknown(u8),
+}
+
+impl VideoCommand {
+    /// From the byte on the wire.
+    #[must_use]
+    pub const fn from_id(id: u8) -> Self {
+        match id {
+            0 => Self::StartSeek,
+            1 => Self::EndSeek,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// The byte on the wire.
+    #[must_use]
+    pub const fn id(self) -> u8 {
+        match self {
+            Self::StartSeek => 0,
+            Self::EndSeek => 1,
+            Self::Unknown(other) => other,
+        }
+    }
+}
+
+/// How much of a VP6 picture, whose coded size is a multiple of 16, is not shown. FLV 10.1 section E.4.3.1.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Vp6Adjustment {
+    /// Pixels to take off the right, at most 15.
+    pub right: u8,
+    /// Pixels to take off the bottom, at most 15.
+    pub bottom: u8,
+}
+
+impl Vp6Adjustment {
+    const fn from_id(id: u8) -> Self {
+        Self {
+            right: id >> 4,
+            bottom: id & 0x0f,
+        }
+    }
+
+    const fn id(self) -> u8 {
+        self.right << 4 | self.bottom & 0x0f
+    }
 }
 
 /// Role of a video tag.

@@ -2,7 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{CodecId, ColorInfo, ENHANCED, FrameType, VideoCodec, has_composition_time, packet_type};
+use super::{
+    CodecId, ColorInfo, ENHANCED, FrameType, VideoCodec, VideoCommand, Vp6Adjustment, has_composition_time,
+    packet_type,
+};
 use crate::flv::Unwritable;
 use crate::flv::enhanced::{Head, Prefix, Track, Tracks};
 use crate::fourcc::FourCc;
@@ -10,61 +13,6 @@ use crate::wire::{Malformed, Reader};
 
 /// Composition times in milliseconds that 24 bits hold.
 const COMPOSITION_TIMES: std::ops::RangeInclusive<i32> = -0x80_0000..=0x7F_FFFF;
-
-/// A command to the player, in a tag without a picture.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum VideoCommand {
-    /// 0: a seek of the client begins; frames up to its end are for decoding only.
-    StartSeek,
-    /// 1: it ends.
-    EndSeek,
-    /// Any other.
-    Unknown(u8),
-}
-
-impl VideoCommand {
-    /// From the byte on the wire.
-    #[must_use]
-    pub const fn from_id(id: u8) -> Self {
-        match id {
-            0 => Self::StartSeek,
-            1 => Self::EndSeek,
-            other => Self::Unknown(other),
-        }
-    }
-
-    /// The byte on the wire.
-    #[must_use]
-    pub const fn id(self) -> u8 {
-        match self {
-            Self::StartSeek => 0,
-            Self::EndSeek => 1,
-            Self::Unknown(other) => other,
-        }
-    }
-}
-
-/// How much of a VP6 picture, whose coded size is a multiple of 16, is not shown. FLV 10.1 section E.4.3.1.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Vp6Adjustment {
-    /// Pixels to take off the right, at most 15.
-    pub right: u8,
-    /// Pixels to take off the bottom, at most 15.
-    pub bottom: u8,
-}
-
-impl Vp6Adjustment {
-    const fn from_id(id: u8) -> Self {
-        Self {
-            right: id >> 4,
-            bottom: id & 0x0f,
-        }
-    }
-
-    const fn id(self) -> u8 {
-        self.right << 4 | self.bottom & 0x0f
-    }
-}
 
 /// What a video packet brings. Bytes are slices of the tag body.
 #[derive(Clone, Debug, PartialEq)]
