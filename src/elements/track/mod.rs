@@ -10,10 +10,14 @@
 )]
 
 mod decoder;
+mod description;
 mod encoder;
 mod error;
 mod format;
 mod metadata;
+mod nal;
+mod picture;
+mod sound;
 
 pub(crate) use self::decoder::{Mark, Output, TrackDecoder};
 pub(crate) use self::encoder::{Changes, Frame, TagBody, TrackEncoder};

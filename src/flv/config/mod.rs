@@ -12,6 +12,7 @@ mod bits;
 mod flac;
 mod hevc;
 mod mpeg_audio;
+pub mod obu;
 mod opus;
 pub mod speex;
 mod vpx;

@@ -1,6 +1,12 @@
 //! The caps of elementary streams, as templates of pads, and what their fields say in the words of tags.
 #![allow(dead_code, reason = "the elements that use it are being built")]
 
+mod color;
+mod profile;
+
+pub(crate) use self::color::{color_info, is_full_range, set_color};
+pub(crate) use self::profile::{set_aac_profile, set_avc_profile, set_hevc_profile, set_samples};
+
 use std::str::FromStr;
 
 use crate::elements::track::TrackKind;
