@@ -341,10 +341,12 @@ impl BaseSrcImpl for RtmpSrc {
             // It has ended the streaming thread; nobody cancels the farewell.
             wake.reset();
             if let Err(stopped) = connection.close(wake, FAREWELL) {
+                let url = lock(&self.settings).0.url().clone();
+                let why = url.scrub(&format!("{stopped:?}"));
                 gst::debug!(
                     CAT,
                     imp = self,
-                    "the connection was not closed in good order: {stopped:?}"
+                    "the connection was not closed in good order: {why}"
                 );
             }
             *lock(&self.last_stats) = connection.stats();
@@ -618,12 +620,13 @@ impl RtmpSrc {
         let has_started = stream.tags.has_started();
         let outputs: Vec<_> = batch.into_iter().map(|media| stream.tags.push(media)).collect();
         let frames = || outputs.iter().flat_map(Output::frames);
+        let first = frames().next();
         let edge = match start_mode {
             StartMode::LowestLatency if is_live => frames().max(),
-            StartMode::LowestLatency | StartMode::Smooth => frames().next(),
+            StartMode::LowestLatency | StartMode::Smooth => first,
         };
         let header = (!has_started && stream.tags.has_started()).then(|| stream.tags.file_header());
-        let mut header = header.map(|header| header_buffer(header, edge));
+        let mut header = header.map(|header| header_buffer(header, first));
         for mut output in outputs {
             if let Some(headers) = output.headers.take() {
                 stream.ready.push_back(Item::Caps(caps(headers)));
@@ -724,14 +727,15 @@ impl RtmpSrc {
                 ..
             } | transport::Error::Session(session::Error::Disconnected(Phase::Media))
         );
-        gst::info!(CAT, imp = self, "failed: {error}");
-        let settings = lock(&self.settings);
-        if is_cut && !settings.1.no_eof_is_error {
+        let (url, no_eof_is_error) = {
+            let settings = lock(&self.settings);
+            (settings.0.url().clone(), settings.1.no_eof_is_error)
+        };
+        gst::info!(CAT, imp = self, "failed: {}", url.scrub(&error.to_string()));
+        if is_cut && !no_eof_is_error {
             return gst::FlowError::Eos;
         }
-        let message = error::failed(error, Side::Source, settings.0.url());
-        drop(settings);
-        self.fail(message)
+        self.fail(error::failed(error, Side::Source, &url))
     }
 
     fn fail(&self, error: gst::ErrorMessage) -> gst::FlowError {
