@@ -8,8 +8,7 @@ use super::format::{AudioFormat, Format};
 use crate::elements::caps;
 use crate::flv::audio::{AudioCodec, ChannelConfig, SoundFlags, SoundFormat};
 use crate::flv::config::{
-    Ac3Frame, AudioSpecificConfig, MpegAudioFrame, MpegVersion, OpusHead, StreamInfo, opus_packet_channels,
-    speex,
+    Ac3Frame, AudioSpecificConfig, MpegAudioFrame, MpegVersion, OpusHead, StreamInfo, speex,
 };
 
 /// What decoders of Opus put out, in Hz.
@@ -207,7 +206,7 @@ impl Sound {
                 if self.kind.is_some() {
                     return Ok(None);
                 }
-                let channels = self.channels.or_else(|| opus_packet_channels(data));
+                let channels = self.channels.or_else(|| OpusHead::of_packet(data).map(|head| head.channels));
                 Kind::BareOpus {
                     channels: channels.unwrap_or(2),
                 }
