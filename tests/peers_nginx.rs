@@ -177,7 +177,8 @@ fn a_refusal_says_what_was_refused() -> Result<()> {
 fn pings_are_answered_while_nothing_flows() -> Result<()> {
     let nginx = Nginx::start()?;
     let location = nginx.url(Application::Ping, "main");
-    let player = Pipeline::new(&player(&location))?;
+    // A live player would not go back to what came before a pause.
+    let player = Pipeline::new(&player(&location).replace("rtmpsrc ", "rtmpsrc is-live=false "))?;
     // In time, so that there is something left after the pause.
     let publisher = Pipeline::new(&publisher(&location, 0).replace("sync=false", "sync=true"))?;
     let (sent, got) = (publisher.tap("video")?, player.tap("video")?);
@@ -189,6 +190,7 @@ fn pings_are_answered_while_nothing_flows() -> Result<()> {
     publisher.pause()?;
     // Both are asked every second, and dropped a second later unless they answer.
     wait_for_pings(&publisher, "sink", 3)?;
+    wait_for_pings(&player, "src", 2)?;
     assert_eq!(nginx.clients(Application::Ping, "main")?, 2);
     player.play()?;
     publisher.play()?;

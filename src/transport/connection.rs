@@ -29,6 +29,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How old the figures of a connection may become while a write is blocked.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Age that [`Connection::stats`] may reach while somebody waits for an event: the peer's pings, and messages that
+/// are long in coming, are no events.
+const STATS_AGE: Duration = Duration::from_secs(1);
+
 /// Where to connect, and how.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -184,14 +188,21 @@ impl Connection {
 
     /// Waits for the next event, until `deadline` if there is one.
     pub fn next_event(&self, wake: &Wake, deadline: Option<Instant>) -> Result<Event, Stopped> {
-        self.drive(|driver| match driver.poll_event() {
-            Some(event) => Ok(event),
-            None => {
-                // Once per wait, not per event: the thread is about to sleep, so this costs no throughput.
-                self.publish_stats(driver);
-                driver.next_event(wake, deadline)
+        loop {
+            let result = self.drive(|driver| match driver.poll_event() {
+                Some(event) => Ok(event),
+                None => {
+                    // Once per wait, not per event: the thread is about to sleep, so this costs no throughput.
+                    self.publish_stats(driver);
+                    let stale = Instant::now() + STATS_AGE;
+                    driver.next_event(wake, Some(deadline.map_or(stale, |deadline| deadline.min(stale))))
+                }
+            });
+            match result {
+                Err(Stopped::Elapsed) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+                result => return result,
             }
-        })
+        }
     }
 
     /// The next event that is already here.
