@@ -16,12 +16,14 @@ use crate::url::RtmpUrl;
 mod caps;
 pub mod enums;
 mod error;
+mod rtmpmux;
 mod rtmpsink;
 mod rtmpsrc;
 mod settings;
 mod stats;
 mod track;
 
+pub use self::rtmpmux::{RtmpMux, RtmpMuxPad};
 pub use self::rtmpsink::RtmpSink;
 pub use self::rtmpsrc::RtmpSrc;
 
@@ -37,6 +39,7 @@ const AUTHORS: &str = "The gst-plugin-rtmp developers";
 
 /// Registers all elements of the plugin.
 pub(crate) fn register_all(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    rtmpmux::register(plugin)?;
     rtmpsrc::register(plugin)?;
     rtmpsink::register(plugin)
 }
