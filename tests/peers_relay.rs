@@ -18,6 +18,15 @@ fn start() -> Result<Relay> {
     Relay::start(Options::default()).context("starting the relay")
 }
 
+/// A GStreamer whose `rtmpsrc` and `rtmpsink` are librtmp's.
+fn stock_gstreamer() -> Result<GStreamer> {
+    let gstreamer = GStreamer::without_plugin()?;
+    let shown = gstreamer.inspect("rtmpsink")?;
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.contains("GstRTMPSink"), "{shown}");
+    Ok(gstreamer)
+}
+
 fn wait_for_players(relay: &Relay, n: usize) -> Result<()> {
     relay.wait_for(LONG, |snapshot| snapshot.players("live/main").count() == n)?;
     Ok(())
@@ -26,7 +35,7 @@ fn wait_for_players(relay: &Relay, n: usize) -> Result<()> {
 #[test]
 fn everybody_gets_what_rtmpsink_publishes() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let gstreamer = GStreamer::without_plugin()?;
+    let gstreamer = stock_gstreamer()?;
     let relay = start()?;
     let location = relay.url("live", "main");
     let [sent, by_ffmpeg, by_rtmpdump, by_rtmp2src, by_librtmp, by_rtmpsrc] =
@@ -84,7 +93,7 @@ fn everybody_gets_what_rtmpsink_publishes() -> Result<()> {
 #[test]
 fn rtmpsrc_gets_what_everybody_publishes() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let gstreamer = GStreamer::without_plugin()?;
+    let gstreamer = stock_gstreamer()?;
     let [file, got] = ["sent.flv", "got.flv"].map(|name| folder.path().join(name));
     ffmpeg::encode_sample(&file, 2)?;
     let sent = ffmpeg::frames(utf8(&file)?, Form::Encoded)?;

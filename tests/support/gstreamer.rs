@@ -64,6 +64,8 @@ impl GStreamer {
         }
         command
             .env("GST_PLUGIN_PATH", self.plugin_folder())
+            // Plugins that the user has installed are in there; this one may be among them.
+            .env("XDG_DATA_HOME", self.folder.path())
             .env("GST_REGISTRY", self.folder.path().join("registry.bin"))
             .env("GST_DEBUG_NO_COLOR", "1");
         command
