@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::driver::{Driver, Stopped};
+use super::driver::{Driver, Expendable, Stopped};
 use super::error::{Error, Phase};
 use super::keepalive;
 use super::race::{ConnectError, connect};
@@ -71,6 +71,8 @@ pub struct Connection {
     state: Mutex<State>,
     stats: Mutex<Stats>,
     peak_kbps: AtomicU32,
+    /// Never held while anything is waited for.
+    expendable: Mutex<Option<Expendable>>,
     on_lost: Option<LostHook>,
 }
 
@@ -123,6 +125,7 @@ impl Connection {
                 ..Stats::default()
             }),
             peak_kbps: AtomicU32::new(0),
+            expendable: Mutex::new(None),
             on_lost,
         });
         keepalive::register(&connection)?;
@@ -132,6 +135,12 @@ impl Connection {
     /// Caps what is sent, in kbit/s; 0 lifts the cap. Takes effect with the next write.
     pub fn set_peak_rate(&self, kbps: u32) {
         self.peak_kbps.store(kbps, Ordering::Relaxed);
+    }
+
+    /// Lets media that is `expendable` be thrown away while nobody takes it, oldest first, so that the peer is not
+    /// held back and its pings are answered for however long that lasts. `None`, as at first, throws nothing away.
+    pub fn set_expendable(&self, expendable: Option<Expendable>) {
+        *self.lock_expendable() = expendable;
     }
 
     /// Waits until the session is ready for media.
@@ -270,6 +279,7 @@ impl Connection {
                 State::Up(driver) => {
                     let before = driver.lost().is_some();
                     driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), now);
+                    driver.set_expendable(*self.lock_expendable());
                     driver.service(now);
                     self.publish_stats(driver);
                     driver.lost().filter(|_| !before).cloned()
@@ -342,6 +352,10 @@ impl Connection {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while driving leaves a driver that is as usable as any other: its queue is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_expendable(&self) -> MutexGuard<'_, Option<Expendable>> {
+        self.expendable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_stats(&self) -> MutexGuard<'_, Stats> {

@@ -50,6 +50,9 @@ impl From<Error> for Stopped {
     }
 }
 
+/// Tells media that may be thrown away from media that others cannot do without.
+pub type Expendable = fn(&Media) -> bool;
+
 /// Bytes that crossed the socket, handshake included.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ByteTotals {
@@ -70,6 +73,8 @@ pub struct Driver {
     /// Events that were read ahead of their taker, and what they weigh.
     backlog: VecDeque<Event>,
     backlog_bytes: usize,
+    /// What makes room in a full backlog. Without it, the peer is held back.
+    expendable: Option<Expendable>,
     /// An error that is due when the backlog has been taken.
     failure: Option<Error>,
     totals: ByteTotals,
@@ -91,6 +96,7 @@ impl Driver {
             peak_kbps: 0,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
+            expendable: None,
             failure: None,
             totals: ByteTotals::default(),
             last_read: now,
@@ -125,6 +131,11 @@ impl Driver {
             self.peak_kbps = kbps;
             self.pacer.set_peak_kbps(kbps, now);
         }
+    }
+
+    /// Sets what is thrown away when more is read ahead than the backlog holds.
+    pub(super) const fn set_expendable(&mut self, expendable: Option<Expendable>) {
+        self.expendable = expendable;
     }
 
     /// Queues a media message for the next flush.
@@ -312,7 +323,7 @@ impl Driver {
     /// Reads without a taker: events go to the backlog, as far as it reaches.
     fn read_ahead(&mut self, now: Instant) {
         let enough = self.totals.received.saturating_add(MAX_READ_AHEAD);
-        while !self.is_full() && self.totals.received < enough {
+        while self.has_room() && self.totals.received < enough {
             match self.read(now) {
                 Ok(Progress::Made) => self.store_events(),
                 Ok(Progress::Blocked) => return,
@@ -329,6 +340,16 @@ impl Driver {
     /// one, it leaves its input alone.
     fn is_full(&self) -> bool {
         self.backlog_bytes.saturating_add(self.input.len()) >= MAX_BACKLOG
+    }
+
+    /// Whether more can be read ahead, if need be instead of what is expendable.
+    fn has_room(&mut self) -> bool {
+        if let (true, Some(is_expendable)) = (self.is_full(), self.expendable) {
+            self.backlog
+                .retain(|event| !matches!(event, Event::Media(media) if is_expendable(media)));
+            self.backlog_bytes = self.backlog.iter().map(cost).sum();
+        }
+        !self.is_full()
     }
 
     fn store_events(&mut self) {

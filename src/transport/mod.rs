@@ -25,5 +25,5 @@ pub mod tcp;
 pub mod wake;
 
 pub use self::connection::{Connection, LostHook, Stats, Target};
-pub use self::driver::{ByteTotals, Driver, Stopped};
+pub use self::driver::{ByteTotals, Driver, Expendable, Stopped};
 pub use self::error::{Error, Phase};

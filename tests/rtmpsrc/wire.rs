@@ -289,6 +289,57 @@ fn pings_and_windows_are_answered_while_paused() -> Result<()> {
     Ok(())
 }
 
+/// More than is kept for later: a live stream goes on without what is too old.
+#[test]
+fn pings_are_answered_while_paused_however_much_comes() -> Result<()> {
+    const HEADERS: usize = 2;
+    let server = playing(|client| {
+        client.set_chunk_size(65_536)?;
+        send(client, 1, &video_start())?;
+        let frame: Bytes = long(INTER_FRAME, 1 << 20).into();
+        for n in 0..4 {
+            for _ in 0..8 {
+                client.send_media(1, type_id::VIDEO, 1000 * n, frame.clone())?;
+            }
+            let sent = Instant::now();
+            client.send_user_control(&UserControl::PingRequest(n))?;
+            let answer = UserControl::PingResponse(n).encode();
+            client.read_until("the answer to a ping", |message| message.payload == answer)?;
+            assert!(sent.elapsed() < PATIENCE, "{:?}", sent.elapsed());
+        }
+        client.wait_for_cue()?;
+        send(client, 1, &group(5000, 2))?;
+        client.wait_for_cue()?;
+        finish(client, 1)
+    })?;
+    let source = Source::new(&server.url("live", "key"))?;
+    source.pause()?;
+    server.wait_for("the answer to the last ping", |connections| {
+        let mut pongs = connections.first()?.of_type(type_id::USER_CONTROL);
+        pongs
+            .any(|message| message.payload[..] == [0, 7, 0, 0, 0, 3])
+            .then_some(())
+    })?;
+    server.cue();
+    wait::until("the key frame to come", LONG, || {
+        (source.figure("in-video-messages") == 1 + 32 + 2).then_some(())
+    })?;
+    source.play()?;
+    source.wait_for_time(5040)?;
+    server.cue();
+    source.wait_for_eos()?;
+    let tags = source.tags()?;
+    assert_eq!(
+        tags[HEADERS - 1].body,
+        AVC_HEADER,
+        "what a decoder needs is still there"
+    );
+    assert_eq!(tags.last(), group(5000, 2).last());
+    source.stop()?;
+    server.join()?;
+    Ok(())
+}
+
 trait OrMissing<T> {
     fn context_missing(self, what: &str) -> Result<T>;
 }
@@ -415,6 +466,27 @@ fn connect_leaves_out_what_nobody_asked_for() -> Result<()> {
         .map(|command| command.transaction_id)
         .collect();
     assert_eq!(ids, [1.0, 2.0, 3.0, 4.0]);
+    Ok(())
+}
+
+/// rtmp2src refuses it.
+#[test]
+fn a_location_may_have_no_stream() -> Result<()> {
+    let server = stream_of(group(0, 1))?;
+    let source = Source::new(&format!("rtmp://{}/live", server.address()))?;
+    source.run()?;
+    source.stop()?;
+    let connection = server.join_one()?;
+    let app = connection
+        .command("connect")?
+        .object
+        .get("app")
+        .and_then(Value::as_str);
+    assert_eq!(app.as_deref(), Some("live"));
+    assert_eq!(
+        connection.command("play")?.arguments.first(),
+        Some(&Value::from(""))
+    );
     Ok(())
 }
 

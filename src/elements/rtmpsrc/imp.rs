@@ -294,9 +294,14 @@ impl ElementImpl for RtmpSrc {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::PausedToPlaying && self.obj().is_live() {
+            self.may_drop(false);
             self.resumed.store(true, Ordering::Relaxed);
         }
-        self.parent_change_state(transition)
+        let done = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PlayingToPaused && self.obj().is_live() {
+            self.may_drop(true);
+        }
+        Ok(done)
     }
 
     fn send_event(&self, event: gst::Event) -> bool {
@@ -331,6 +336,7 @@ impl BaseSrcImpl for RtmpSrc {
         let async_connect = lock(&self.settings).0.async_connect;
         if async_connect {
             self.open(prepared)?;
+            self.may_drop(is_live);
         }
         Ok(())
     }
@@ -499,6 +505,14 @@ impl RtmpSrc {
             Connection::open(target, config, None).map_err(|error| error::no_resources(&error))?;
         *lock(&self.connection) = Some(Arc::clone(&connection));
         Ok(connection)
+    }
+
+    /// Whether frames that came long ago make room for new ones: a live stream that is paused goes on without them.
+    fn may_drop(&self, may_drop: bool) {
+        let connection = lock(&self.connection).clone();
+        if let Some(connection) = connection {
+            connection.set_expendable(may_drop.then_some(is_frame));
+        }
     }
 
     /// The media of an event, if it is one. The end of the stream is an error to the caller.
