@@ -4,10 +4,12 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use gst::prelude::*;
 use gstrtmp::amf::Value;
-use gstrtmp::message::{Command, Level};
+use gstrtmp::message::{Command, Level, Status, type_id};
 
 use super::fixture::*;
-use crate::support::script::{BlackHole, Client, Server, connect_error, connect_result, stream_result};
+use crate::support::script::{
+    BlackHole, Client, Server, connect_error, connect_result, outgoing, stream_result,
+};
 use crate::support::{Failure, Result};
 
 /// The error of a source whose phases may take a second.
@@ -182,11 +184,38 @@ fn is_played(answer: fn(&mut Client) -> Result<()>) -> Result<()> {
 
 /// rtmp2src hangs for ever on what pyrtmp, scuffle and rtmpsrv do.
 #[test]
-fn the_status_may_come_on_message_stream_0() -> Result<()> {
+fn the_status_may_come_on_message_stream_0_or_any() -> Result<()> {
     is_played(|client| {
         client.accept_stream(1)?;
         client.expect_command("play")?;
         client.send_status(0, Level::Status, "NetStream.Play.Start", "playing")?;
+        send(client, 1, &group(0, 2))
+    })?;
+    is_played(|client| {
+        client.accept_stream(1)?;
+        client.expect_command("play")?;
+        client.send_status(5, Level::Status, "NetStream.Play.Start", "playing")?;
+        send(client, 1, &group(0, 2))
+    })
+}
+
+/// rtmp2src ignores type 17, and waits for ever.
+#[test]
+fn answers_may_come_as_amf3_messages() -> Result<()> {
+    is_played(|client| {
+        let answer = |client: &mut Client, command: &Command| {
+            let (_, body) = command.encode();
+            let body = [&[0], &body[..]].concat();
+            client.send(outgoing(3, 0, type_id::COMMAND_AMF3, 0, body))
+        };
+        client.handshake()?;
+        let connect = client.expect_command("connect")?;
+        answer(client, &connect_result(&connect))?;
+        let create_stream = client.expect_command("createStream")?;
+        answer(client, &stream_result(&create_stream, 1))?;
+        client.expect_command("play")?;
+        let start = Status::new(Level::Status, "NetStream.Play.Start", "");
+        answer(client, &Command::on_status(&start))?;
         send(client, 1, &group(0, 2))
     })
 }

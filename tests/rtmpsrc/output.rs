@@ -161,6 +161,25 @@ fn metadata_loses_its_publishers_prefix() -> Result<()> {
     Ok(())
 }
 
+/// librtmp's rtmpsrc collects 4096 bytes first: a slow stream puts out nothing for seconds.
+#[test]
+fn every_message_comes_out_at_once() -> Result<()> {
+    let server = playing(|client| {
+        for n in 0..3 {
+            send(client, 1, &[audio(23 * n, SOUND)])?;
+            client.wait_for_cue()?;
+        }
+        finish(client, 1)
+    })?;
+    let source = Source::new(&server.url("live", "key"))?;
+    source.play()?;
+    for n in 1..=3 {
+        assert_eq!(source.wait_for_tags(n)?.len(), n);
+        server.cue();
+    }
+    source.wait_for_eos()
+}
+
 #[test]
 fn a_changed_header_changes_the_caps_in_front_of_its_tag() -> Result<()> {
     let other = b"\x17\x00\x00\x00\x00\x01\x42\x00\x1e\xff\xe1\x00\x01\x67\x01\x00\x01\x68";
