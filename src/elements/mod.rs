@@ -6,6 +6,7 @@
 )]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
@@ -33,6 +34,11 @@ const RANK: i32 = 258;
 /// The alias must not be preferred to the name, but to rtmp2's elements if the name is taken: of equal ranks the
 /// first name in the alphabet wins.
 const ALIAS_RANK: i32 = 257;
+
+/// No failure to connect is told earlier than this after the attempt began. A refusal may be quicker than the pipeline's
+/// change of state; gst-launch-1.0 loses errors that come before its main loop runs, and a bin does not complete a change
+/// in which an error came, so that both would wait for ever (`tests/launch.rs`).
+const SOONEST_FAILURE: Duration = Duration::from_millis(100);
 
 /// Author of the elements' metadata.
 const AUTHORS: &str = "The gst-plugin-rtmp developers";

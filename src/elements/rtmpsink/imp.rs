@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gst::glib;
@@ -16,7 +16,7 @@ use super::tags::Tags;
 use crate::elements::enums::StopCommands;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
-use crate::elements::{lock, post_status, stats};
+use crate::elements::{SOONEST_FAILURE, lock, post_status, stats};
 use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, PublishKind};
 use crate::transport::wake::Wake;
 use crate::transport::{self, Connection, LostHook, Stats, Stopped};
@@ -357,11 +357,18 @@ impl RtmpSink {
     /// Tells the application of a loss while no buffer comes that would find it out.
     fn lost_hook(&self) -> LostHook {
         let element = self.obj().downgrade();
+        let soonest = Instant::now() + SOONEST_FAILURE;
         Box::new(move |error| {
             let Some(element) = element.upgrade() else { return };
             let error = error.clone();
             // On a thread of GStreamer's, since the application may do anything in answer, stop the element too.
-            element.call_async(move |element| element.imp().post_failure(&error));
+            element.call_async(move |element| {
+                std::thread::sleep(soonest.saturating_duration_since(Instant::now()));
+                let imp = element.imp();
+                if lock(&imp.connection).is_some() {
+                    imp.post_failure(&error);
+                }
+            });
         })
     }
 
@@ -429,7 +436,11 @@ impl RtmpSink {
             match action(&wakes.streaming) {
                 Ok(()) => return Ok(()),
                 Err(Stopped::Interrupted | Stopped::Elapsed) => {
+                    // Lets go of the base class's lock, for which the state change waits.
                     self.obj().wait_preroll()?;
+                    // The next pause may have come before we had the lock back. Writing on would keep the change to
+                    // PLAYING from it for as long as the peer does not read.
+                    self.obj().wait(gst::ClockTime::NONE).0?;
                 }
                 Err(Stopped::Failed(error)) => {
                     self.post_failure(&error);

@@ -19,8 +19,9 @@ use super::tags::{FlvTag, Output, Tags, is_frame, is_key_frame};
 use crate::elements::enums::{PlayStart, StartMode};
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
-use crate::elements::{lock, post_status, stats};
+use crate::elements::{SOONEST_FAILURE, lock, post_status, stats};
 use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, MediaKind, Phase, Status};
+use crate::transport::tcp;
 use crate::transport::wake::Wake;
 use crate::transport::{self, Connection, Stats, Stopped};
 
@@ -81,6 +82,8 @@ struct Stream {
     is_discont: bool,
     /// What came at the end of a burst.
     next: Option<Event>,
+    /// When connecting began, and when it was done.
+    opened: Option<Instant>,
     connected: Option<Instant>,
 }
 
@@ -423,9 +426,12 @@ impl PushSrcImpl for RtmpSrc {
             }
         };
         if lock(&self.stream).connected.is_none() {
-            connection
-                .wait_ready(wake)
-                .map_err(|stopped| self.stopped(stopped))?;
+            if let Err(stopped) = connection.wait_ready(wake) {
+                let age = lock(&self.stream).opened.map_or(SOONEST_FAILURE, |at| at.elapsed());
+                // Fails only where there is nothing to poll with; the wake ends it, so that the element can stop.
+                let _ = tcp::poll(None, wake, Some(SOONEST_FAILURE.saturating_sub(age)));
+                return Err(self.stopped(stopped));
+            }
             let since = connection.stats().ready_since;
             lock(&self.stream).connected = Some(since.unwrap_or_else(Instant::now));
         }
@@ -504,6 +510,7 @@ impl RtmpSrc {
         let connection =
             Connection::open(target, config, None).map_err(|error| error::no_resources(&error))?;
         *lock(&self.connection) = Some(Arc::clone(&connection));
+        lock(&self.stream).opened = Some(Instant::now());
         Ok(connection)
     }
 
