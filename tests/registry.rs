@@ -201,13 +201,17 @@ fn types_have_their_own_names_and_clash_with_no_c_plugin() -> Result<()> {
     let c_plugins = [c_plugin("rtmp2src")?, c_plugin("rtmpsrc")?];
     gst::init()?;
     // Elements on the same base classes, so that what those register is there before.
-    for name in ["fdsrc", "filesink"] {
+    for name in ["fdsrc", "filesink", "flvmux", "bin"] {
         gst::ElementFactory::make(name).build().context(name)?;
     }
     let before = types();
     gstrtmp::plugin_register_static()?;
-    for name in ["rsrtmpsrc", "rsrtmpsink"] {
-        gst::ElementFactory::make(name).build().context(name)?;
+    let package = |factory: &gst::ElementFactory| Some(factory.plugin()?.package());
+    let factories = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::ANY, gst::Rank::NONE);
+    for factory in factories {
+        if package(&factory).as_deref() == Some(env!("CARGO_PKG_NAME")) {
+            factory.create().build().context(factory.name())?;
+        }
     }
     let ours: Vec<_> = types().difference(&before).cloned().collect();
     assert!(ours.contains(&"GstRsRtmpSrc".to_owned()), "{ours:?}");
