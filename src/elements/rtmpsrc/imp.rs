@@ -427,7 +427,9 @@ impl PushSrcImpl for RtmpSrc {
         };
         if lock(&self.stream).connected.is_none() {
             if let Err(stopped) = connection.wait_ready(wake) {
-                let age = lock(&self.stream).opened.map_or(SOONEST_FAILURE, |at| at.elapsed());
+                let age = lock(&self.stream)
+                    .opened
+                    .map_or(SOONEST_FAILURE, |at| at.elapsed());
                 // Fails only where there is nothing to poll with; the wake ends it, so that the element can stop.
                 let _ = tcp::poll(None, wake, Some(SOONEST_FAILURE.saturating_sub(age)));
                 return Err(self.stopped(stopped));
