@@ -209,8 +209,8 @@ mod tests {
     use super::*;
 
     const HDR10: &str = "video/x-h265, bit-depth-luma=(uint)10, colorimetry=bt2100-pq, \
-        mastering-display-info=\"35400:14600:8500:39850:6550:2300:15635:16450:10000000:50\", \
-        content-light-level=\"1000:400\"";
+        mastering-display-info=(string)\"35400:14600:8500:39850:6550:2300:15635:16450:10000000:50\", \
+        content-light-level=(string)\"1000:400\"";
 
     fn caps(text: &str) -> gst::Caps {
         gst::init().unwrap();
@@ -278,6 +278,7 @@ mod tests {
             },
             ..ColorInfo::default()
         };
+        gst::init().unwrap();
         let mut caps = gst::Structure::new_empty("video/x-av1");
         set_color(&mut caps, &info, false);
         assert_eq!(caps.n_fields(), 0);

@@ -18,6 +18,8 @@ mod metadata;
 mod nal;
 mod picture;
 mod sound;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::decoder::{Mark, Output, TrackDecoder};
 pub(crate) use self::encoder::{Changes, Frame, TagBody, TrackEncoder};

@@ -206,7 +206,9 @@ impl Sound {
                 if self.kind.is_some() {
                     return Ok(None);
                 }
-                let channels = self.channels.or_else(|| OpusHead::of_packet(data).map(|head| head.channels));
+                let channels = self
+                    .channels
+                    .or_else(|| OpusHead::of_packet(data).map(|head| head.channels));
                 Kind::BareOpus {
                     channels: channels.unwrap_or(2),
                 }
