@@ -421,13 +421,15 @@ impl Driver {
         }
     }
 
-    /// A peer that refuses often says why before it closes: its words are in the receive buffer when the write
-    /// fails.
+    /// A peer that refuses often says why before it closes: its words, or its end, are in the receive buffer when
+    /// the write fails.
     fn write_error(&mut self, now: Instant, error: io::Error) -> Error {
         loop {
             match self.read(now) {
                 Ok(Progress::Made) => {}
-                Err(said @ Error::Session(session::Error::Rejected { .. })) => return said,
+                Err(said @ Error::Session(session::Error::Rejected { .. } | session::Error::Disconnected(_))) => {
+                    return said;
+                }
                 Ok(Progress::Blocked) | Err(_) => return self.io_error(error),
             }
         }

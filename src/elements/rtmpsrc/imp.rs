@@ -681,7 +681,7 @@ impl RtmpSrc {
     /// dropped, but for its headers and what is needed to decode its end.
     fn catch_up(&self, connection: &Connection, wake: &Wake) {
         let is_live = lock(&self.settings).1.is_live;
-        {
+        let untaken = {
             let mut stream = lock(&self.stream);
             let is_stale = stream
                 .connected
@@ -695,6 +695,7 @@ impl RtmpSrc {
                 return;
             }
             let mut segment = stream.segment;
+            let waiting = stream.ready.len();
             stream.ready.retain(|item| match item {
                 Item::Caps(_) => true,
                 Item::Segment(_) => {
@@ -704,7 +705,8 @@ impl RtmpSrc {
                 Item::Buffer(buffer) => buffer.flags().contains(gst::BufferFlags::HEADER),
             });
             stream.segment = segment;
-        }
+            waiting - stream.ready.len()
+        };
         let mut kept = Vec::new();
         let mut has_video = lock(&self.stream).tags.has_video();
         let (mut can_start, mut gathered) = (false, 0_usize);
@@ -724,13 +726,10 @@ impl RtmpSrc {
                 kept.push(media);
             }
         });
-        gst::info!(
-            CAT,
-            imp = self,
-            "dropped {} messages of the pause",
-            gathered - kept.len()
-        );
-        lock(&self.stream).wants_key_frame = !can_start;
+        let dropped = untaken + gathered - kept.len();
+        gst::info!(CAT, imp = self, "dropped {dropped} messages of the pause");
+        // Where nothing is missing, decoding goes on.
+        lock(&self.stream).wants_key_frame = !can_start && dropped > 0;
         self.put_out(kept);
     }
 
