@@ -11,8 +11,7 @@ use gst_base::subclass::prelude::*;
 use once_cell::sync::Lazy;
 
 use super::RtmpMuxPad;
-use super::timeline::{Timeline, Times, clock_time};
-use crate::elements::track::{self, TagBody, TrackEncoder, TrackKind};
+use crate::elements::track::{self, TagBody, Timeline, Times, TrackEncoder, TrackKind, clock_time};
 use crate::elements::{caps, lock};
 use crate::flv::{FileHeader, TagHeader, TagKind};
 

@@ -5,7 +5,6 @@ use gst::prelude::*;
 
 mod imp;
 mod pad;
-mod timeline;
 
 glib::wrapper! {
     /// The element; see the [module](self).

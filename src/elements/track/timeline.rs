@@ -2,22 +2,22 @@
 
 /// Where the stream's 0 lies in running time, which may be negative, as of encoders that reorder pictures.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     origin: Option<i128>,
 }
 
 /// When a buffer is due.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Times {
+pub(crate) struct Times {
     /// Running times in nanoseconds: of decoding, and of presentation.
-    pub(super) dts: i128,
-    pub(super) pts: i128,
+    pub(crate) dts: i128,
+    pub(crate) pts: i128,
 }
 
 impl Times {
     /// Of a buffer in its pad's segment; what lies outside of the segment has a running time too. `None` if it has
     /// no timestamp at all.
-    pub(super) fn of(buffer: &gst::BufferRef, segment: &gst::Segment) -> Option<Self> {
+    pub(crate) fn of(buffer: &gst::BufferRef, segment: &gst::Segment) -> Option<Self> {
         let segment = segment.downcast_ref::<gst::ClockTime>()?;
         let running = |time: Option<gst::ClockTime>| Some(nanoseconds(segment.to_running_time_full(time?)?));
         let (dts, pts) = (running(buffer.dts()), running(buffer.pts()));
@@ -35,22 +35,22 @@ fn nanoseconds(time: gst::Signed<gst::ClockTime>) -> i128 {
 
 impl Timeline {
     /// Whether the first buffer has been placed.
-    pub(super) const fn has_started(self) -> bool {
+    pub(crate) const fn has_started(self) -> bool {
         self.origin.is_some()
     }
 
     /// Where the stream begins, once it has.
-    pub(super) const fn origin(self) -> Option<i128> {
+    pub(crate) const fn origin(self) -> Option<i128> {
         self.origin
     }
 
     /// Begins the stream at `origin`, in nanoseconds of running time.
-    pub(super) const fn start(&mut self, origin: i128) {
+    pub(crate) const fn start(&mut self, origin: i128) {
         self.origin = Some(origin);
     }
 
     /// Times of the stream: decoding never before 0 nor before `last`, presentation never before 0.
-    pub(super) fn place(
+    pub(crate) fn place(
         self,
         times: Times,
         last: Option<gst::ClockTime>,
@@ -62,7 +62,7 @@ impl Timeline {
 }
 
 /// From nanoseconds; 0 if they are negative.
-pub(super) fn clock_time(nanoseconds: i128) -> gst::ClockTime {
+pub(crate) fn clock_time(nanoseconds: i128) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(u64::try_from(nanoseconds.max(0)).unwrap_or(u64::MAX - 1))
 }
 
