@@ -6,7 +6,7 @@ use super::metadata::TrackMetadata;
 use super::picture::Picture;
 use super::sound::Sound;
 use crate::flv::audio::AudioPayload;
-use crate::flv::video::VideoPayload;
+use crate::flv::video::{FrameType, VideoPayload};
 use crate::flv::{AudioPacket, VideoPacket};
 
 /// What a packet comes to, in this order; mostly to a buffer.
@@ -228,7 +228,7 @@ impl TrackDecoder {
         if !is_key {
             flags |= gst::BufferFlags::DELTA_UNIT;
         }
-        if packet.frame == crate::flv::video::FrameType::DisposableInter {
+        if packet.frame == FrameType::DisposableInter {
             flags |= gst::BufferFlags::DROPPABLE;
         }
         let mut buffer = gst::Buffer::from_slice(data);

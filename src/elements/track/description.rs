@@ -9,13 +9,18 @@ use crate::flv::audio::{SoundFlags, SoundFormat};
 use crate::flv::config::{
     AudioSpecificConfig, Av1Config, AvcConfig, ChannelMapping, HevcConfig, OpusHead, StreamInfo, VpxConfig,
 };
-use crate::flv::video::{ColorInfo, Vp6Adjustment};
+use crate::flv::video::{ColorInfo, ContentLightLevel, MasteringDisplay, Vp6Adjustment};
 use crate::wire::Malformed;
 
 /// First bytes of FLAC's header in Ogg, which stand ahead of the stream's own in caps. Ogg FLAC mapping, section 2.
 const OGG_FLAC: &[u8] = b"\x7fFLAC";
 /// Bytes of the mapping's part of that header.
 const OGG_FLAC_SIZE: usize = 9;
+
+/// `ColourPrimaries` of BT.2020, and `TransferCharacteristics` of PQ and HLG: what makes a picture more than the
+/// usual.
+const WIDE_PRIMARIES: u8 = 9;
+const HDR_TRANSFERS: [u8; 2] = [16, 18];
 
 /// `colourPrimaries` and its kin where nothing is known.
 const UNSPECIFIED: u8 = 2;
@@ -109,15 +114,14 @@ impl Description {
     /// Whether what goes ahead of the frames is not what it was.
     pub(super) fn headers_differ(&self, new: &Self) -> bool {
         match (self, new) {
-            (Self::Audio(old), Self::Audio(new)) => {
-                old.format != new.format
-                    || old.header != new.header
-                    || old.legacy.is_some() != new.legacy.is_some()
-            }
+            (Self::Audio(old), Self::Audio(new)) => old.format != new.format || old.header != new.header,
             (Self::Video(old), Self::Video(new)) => {
                 // What is in frames may be new whenever the caps are.
                 let may_be_new = new.header == VideoHeader::InFrame && old != new;
-                may_be_new || old.format != new.format || old.header != new.header || old.color != new.color
+                may_be_new
+                    || old.format != new.format
+                    || old.header != new.header
+                    || old.declared_color() != new.declared_color()
             }
             (Self::Audio(_), Self::Video(_)) | (Self::Video(_), Self::Audio(_)) => true,
         }
@@ -147,6 +151,25 @@ impl Description {
             Self::Audio(audio) => audio.legacy.is_some(),
             Self::Video(video) => video.format.legacy().is_some(),
         }
+    }
+}
+
+impl Video {
+    /// Colours that are such that players have to know before the first picture. Others find them in it, and some
+    /// servers do not know the packet.
+    pub(super) fn declared_color(&self) -> Option<ColorInfo> {
+        let ColorInfo {
+            config,
+            light_level,
+            mastering,
+        } = self.color;
+        let is_declared = config.primaries == Some(WIDE_PRIMARIES)
+            || config
+                .transfer
+                .is_some_and(|transfer| HDR_TRANSFERS.contains(&transfer))
+            || light_level != ContentLightLevel::default()
+            || mastering != MasteringDisplay::default();
+        is_declared.then_some(self.color)
     }
 }
 

@@ -10,16 +10,11 @@ use crate::elements::enums::EnhancedRtmp;
 use crate::flv::audio::{AudioCodec, AudioPayload, SoundFlags};
 use crate::flv::config::{Av1Config, obu};
 use crate::flv::metadata::{self, AudioInfo, VideoInfo};
-use crate::flv::video::{ColorInfo, FrameType, VideoCodec, VideoPayload};
+use crate::flv::video::{FrameType, VideoCodec, VideoPayload};
 use crate::flv::{AudioPacket, FourCc, Unwritable, VideoPacket};
 
 /// Nanoseconds of the unit of timestamps.
 const MILLISECOND: u64 = 1_000_000;
-
-/// `ColourPrimaries` of BT.2020, and `TransferCharacteristics` of PQ and HLG: what makes a picture more than the
-/// usual.
-const WIDE_PRIMARIES: u8 = 9;
-const HDR_TRANSFERS: [u8; 2] = [16, 18];
 
 /// The body of a tag: what was made for it, and the bytes of the buffer behind that.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -189,21 +184,17 @@ impl TrackEncoder {
                 }
             }
             Description::Video(video) => {
-                let declares_color = self.is_enhanced && is_extraordinary(video);
-                if declares_color || self.has_declared_color {
-                    let color = if declares_color {
-                        video.color
-                    } else {
-                        ColorInfo::default()
-                    };
-                    let payload = VideoPayload::Metadata(color);
+                let color = video.declared_color().filter(|_| self.is_enhanced);
+                let has_declared = std::mem::replace(&mut self.has_declared_color, color.is_some());
+                if color.is_some() || has_declared {
+                    // None takes back what was declared.
+                    let payload = VideoPayload::Metadata(color.unwrap_or_default());
                     tags.push(self.video_tag(video, FrameType::Command, payload, 0)?);
                 }
                 if let Some(header) = sequence_header(video, first)? {
                     let payload = VideoPayload::SequenceStart(header);
                     tags.push(self.video_tag(video, FrameType::Key, payload, 0)?);
                 }
-                self.has_declared_color = declares_color;
             }
         }
         Ok(tags)
@@ -389,22 +380,6 @@ fn composition_time(pts: u64, dts: u64) -> Result<i32, Error> {
         let nearest = if difference < 0 { i32::MIN } else { i32::MAX };
         Error::Unwritable(Unwritable::CompositionTime(nearest))
     })
-}
-
-/// Whether colours are such that players have to know before the first picture. Others find them in it, and some
-/// servers do not know the packet.
-fn is_extraordinary(video: &Video) -> bool {
-    let ColorInfo {
-        config,
-        light_level,
-        mastering,
-    } = video.color;
-    config.primaries == Some(WIDE_PRIMARIES)
-        || config
-            .transfer
-            .is_some_and(|transfer| HDR_TRANSFERS.contains(&transfer))
-        || light_level != Default::default()
-        || mastering != Default::default()
 }
 
 fn sequence_header(video: &Video, first: &gst::BufferRef) -> Result<Option<Bytes>, Error> {

@@ -6,6 +6,7 @@ use super::decoder::Accepted;
 use super::error::Error;
 use super::format::{AudioFormat, Format};
 use crate::elements::caps;
+use crate::flv::FourCc;
 use crate::flv::audio::{AudioCodec, ChannelConfig, SoundFlags, SoundFormat};
 use crate::flv::config::{
     Ac3Frame, AudioSpecificConfig, MpegAudioFrame, MpegVersion, OpusHead, StreamInfo, speex,
@@ -132,7 +133,7 @@ impl Sound {
 
     /// Takes the order of channels, of which only the number is of use: codecs with more than two have their own.
     pub(super) fn set_channel_config(&mut self, codec: Option<AudioCodec>, config: &ChannelConfig) {
-        if codec == Some(AudioCodec::Enhanced(crate::flv::FourCc::OPUS)) {
+        if codec == Some(AudioCodec::Enhanced(FourCc::OPUS)) {
             self.channels = u8::try_from(config.count()).ok().filter(|count| *count <= 2);
         }
     }

@@ -1,30 +1,55 @@
 //! Recorded sessions of FFmpeg 9, whose tags are of Enhanced RTMP, down to what parsers and decoders of GStreamer make
 //! of the buffers. What each is: `tests/data/captures/README.md`.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use bytes::BytesMut;
 
 use super::encoders::decode_with;
 use super::*;
-use crate::chunk::{Message, Reader};
-use crate::flv::Metadata;
-use crate::message::{self, Control, Incoming};
+use crate::session::{
+    ClientConfig, Event, Input, Intent, Media, MediaKind, PlayStart, ServerConfig, Session,
+};
 
-/// C0, C1 and C2, or S0, S1 and S2.
-const HANDSHAKE: usize = 1 + 1536 + 1536;
-
-fn messages(name: &str) -> Vec<Message> {
+/// What a client published, as a server that agrees to everything is told, or what a server sent to who plays.
+fn media(name: &str) -> Vec<Media> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/captures");
     let bytes = std::fs::read(format!("{folder}/{name}")).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut input = BytesMut::from(&bytes[HANDSHAKE..]);
-    let mut reader = Reader::new();
-    let mut messages = Vec::new();
-    while let Some(message) = reader.read(&mut input).unwrap() {
-        if let Ok(Incoming::Control(Control::SetChunkSize(size))) = message::decode(message.clone()) {
-            reader.set_chunk_size(size);
+    let mut input = BytesMut::from(&bytes[..]);
+    let now = Instant::now();
+    let mut session = if name.ends_with(".client") {
+        Session::server(Arc::new(ServerConfig::new([9; 32])), now)
+    } else {
+        let intent = Intent::Play {
+            start: PlayStart::Any,
+            buffer_length: 0,
+        };
+        let config = ClientConfig::new(
+            intent,
+            "live".into(),
+            "rtmp://host/live".into(),
+            "key".into(),
+            [9; 32],
+        );
+        Session::client(Arc::new(config), now)
+    };
+    let mut media = Vec::new();
+    let mut is_over = false;
+    while !is_over {
+        let before = input.len();
+        session.handle_input(now, Input::Stream(&mut input)).unwrap();
+        is_over = input.len() == before;
+        while let Some(event) = session.poll_event() {
+            is_over = false;
+            match event {
+                Event::Requested(request) => session.answer(now, &request, Ok(())).unwrap(),
+                Event::Media(message) => media.push(message),
+                _ => {}
+            }
         }
-        messages.push(message);
     }
-    messages
+    media
 }
 
 /// What a track comes to.
@@ -49,30 +74,25 @@ fn play(name: &str) -> (Track, Track) {
     let mut video = TrackDecoder::new(TrackKind::Video);
     video.wait_for_key_frame();
     let (mut sound, mut pictures) = (Track::default(), Track::default());
-    for message in messages(name) {
+    for message in media(name) {
         let time = gst::ClockTime::from_mseconds(message.timestamp.millis().into());
-        let body = message.payload.clone();
-        match message::decode(message) {
-            Ok(Incoming::Audio(body)) => {
-                for packet in AudioPacket::decode(&body) {
+        match message.kind {
+            MediaKind::Audio => {
+                for packet in AudioPacket::decode(&message.body) {
                     sound.take(audio.audio(packet.unwrap(), time).unwrap());
                 }
             }
-            Ok(Incoming::Video(body)) => {
-                for packet in VideoPacket::decode(&body) {
+            MediaKind::Video => {
+                for packet in VideoPacket::decode(&message.body) {
                     pictures.take(video.video(packet.unwrap(), time).unwrap());
                 }
             }
-            Ok(Incoming::Data(_)) => {
-                if let Some(metadata) = Metadata::parse(body) {
-                    pictures.caps.extend(video.set_metadata(TrackMetadata::of(
-                        &metadata,
-                        TrackKind::Video,
-                        0,
-                    )));
+            MediaKind::Data => {
+                if let Some(metadata) = Metadata::parse(message.body) {
+                    let known = TrackMetadata::of(&metadata, TrackKind::Video, 0);
+                    pictures.caps.extend(video.set_metadata(known));
                 }
             }
-            _ => {}
         }
     }
     (sound, pictures)
@@ -107,8 +127,7 @@ const SIZE: &str = ", width=160, height=90, framerate=15/1";
 
 #[test]
 fn ffmpeg_9_is_read_and_decoded_with_the_caps_of_its_codecs() {
-    // The number of buffers is that of the packets with frames. The sender of AV1, H.265 and H.264 with B-frames off
-    // starts at a key frame, so that every picture is shown.
+    // All of them start at a key frame, so that every picture is decoded.
     for (name, audio, sounds, video, size, pictures) in [
         ("av1-opus-publish.client", OPUS, 137, AV1, SIZE, 42),
         ("av1-opus-play.server", OPUS, 57, AV1, "", 41),

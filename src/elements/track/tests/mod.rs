@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::elements::enums::EnhancedRtmp;
-use crate::flv::{AudioPacket, VideoPacket};
+use crate::flv::{AudioPacket, Metadata, VideoPacket};
 
 fn caps(text: &str) -> gst::Caps {
     gst::init().unwrap();
@@ -57,7 +57,7 @@ struct Trip {
 fn trip(mut encoder: TrackEncoder, buffers: &[gst::Buffer]) -> Trip {
     let mut decoder = TrackDecoder::new(encoder.kind());
     let metadata = on_meta_data([&encoder], &gst::TagList::new());
-    let metadata = crate::flv::Metadata::parse(metadata).unwrap();
+    let metadata = Metadata::parse(metadata).unwrap();
     let known = TrackMetadata::of(&metadata, encoder.kind(), encoder.track());
     assert!(
         decoder.set_metadata(known).is_none(),
