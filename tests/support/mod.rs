@@ -19,6 +19,7 @@ pub mod nginx;
 pub mod pipeline;
 pub mod port;
 pub mod process;
+pub mod pyav;
 pub mod responder;
 pub mod rtmpdump;
 pub mod script;
