@@ -1,11 +1,9 @@
 //! The element's class: states, caps, segments and buffers around one playing connection.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -15,8 +13,10 @@ use gst_base::subclass::prelude::*;
 use once_cell::sync::{Lazy, OnceCell};
 
 use super::burst::Burst;
-use super::tags::{FlvTag, Output, Tags, is_frame, is_key_frame};
-use crate::elements::enums::{PlayStart, StartMode};
+use super::properties::{self, SrcSettings};
+use super::stream::{Item, Segment, Stream, buffer, caps, header_buffer, time};
+use super::tags::{Output, Tags, is_frame, is_key_frame};
+use crate::elements::enums::StartMode;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
 use crate::elements::{SOONEST_FAILURE, lock, post_status, stats};
@@ -31,114 +31,8 @@ static CAT: Lazy<gst::DebugCategory> =
 /// How long a stream that is stopped may take to say good-bye. The state change waits for it.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Latency that is reported by default: what a network without trouble varies by.
-const DEFAULT_LATENCY: u32 = 200;
-
-/// Client buffer that servers of recorded streams send ahead by; rtmp2src's and librtmp's figure.
-const DEFAULT_BUFFER_LENGTH: u32 = 30_000;
-
 /// A live stream that was received for longer than this before PLAYING has gone stale.
 const STALE: Duration = Duration::from_secs(3);
-
-/// Tags of at most this size are put in one piece: a copy of them costs less than two more memories.
-const SMALL_TAG: usize = 512;
-
-#[derive(Clone, Copy)]
-struct SrcSettings {
-    is_live: bool,
-    latency: u32,
-    start_mode: StartMode,
-    play_start: PlayStart,
-    buffer_length: u32,
-    idle_timeout: u32,
-    no_eof_is_error: bool,
-}
-
-impl Default for SrcSettings {
-    fn default() -> Self {
-        Self {
-            is_live: true,
-            latency: DEFAULT_LATENCY,
-            start_mode: StartMode::default(),
-            play_start: PlayStart::default(),
-            buffer_length: DEFAULT_BUFFER_LENGTH,
-            idle_timeout: 0,
-            no_eof_is_error: true,
-        }
-    }
-}
-
-/// What the streaming thread works on.
-#[derive(Default)]
-struct Stream {
-    tags: Tags,
-    ready: VecDeque<Item>,
-    /// The segment that buffers are put out in, once there is one.
-    segment: Option<Segment>,
-    /// The next frame starts a segment of its own.
-    wants_segment: bool,
-    /// Frames are dropped until one at which decoding can start.
-    wants_key_frame: bool,
-    is_discont: bool,
-    /// What came at the end of a burst.
-    next: Option<Event>,
-    /// When connecting began, and when it was done.
-    opened: Option<Instant>,
-    connected: Option<Instant>,
-}
-
-/// What goes downstream, in its order.
-enum Item {
-    Caps(gst::Caps),
-    Segment(Segment),
-    Buffer(gst::Buffer),
-}
-
-/// Where the stream's time lies in the pipeline's.
-#[derive(Clone, Copy)]
-struct Segment {
-    /// Milliseconds of the stream.
-    start: i64,
-    /// Running time at which `start` is due.
-    base: gst::ClockTime,
-}
-
-impl Segment {
-    /// When the frame of `dts` is due, in running time.
-    fn due(&self, dts: i64) -> gst::ClockTime {
-        let after = time(dts.saturating_sub(self.start)).unwrap_or_default();
-        self.base.saturating_add(after)
-    }
-}
-
-impl Stream {
-    /// Whether a message is of use, or comes before the key frame that is awaited.
-    fn accepts(&mut self, media: &Media) -> bool {
-        if self.wants_key_frame && is_frame(media) {
-            let can_start = is_key_frame(media) || (media.kind == MediaKind::Audio && !self.tags.has_video());
-            self.wants_key_frame = !can_start;
-            return can_start;
-        }
-        true
-    }
-
-    /// Starts the segment that was wanted: ahead of the headers that wait for it.
-    fn start_segment(&mut self, segment: Segment) {
-        self.wants_segment = false;
-        self.segment = Some(segment);
-        let is_buffer = |item: &Item| matches!(item, Item::Buffer(_));
-        let at = self.ready.iter().position(is_buffer).unwrap_or(self.ready.len());
-        self.ready.insert(at, Item::Segment(segment));
-    }
-
-    fn put_buffer(&mut self, mut buffer: gst::Buffer) {
-        if let (true, Some(buffer)) = (self.is_discont, buffer.get_mut()) {
-            buffer.set_flags(gst::BufferFlags::DISCONT);
-            self.is_discont = false;
-        }
-        self.ready.push_back(Item::Buffer(buffer));
-    }
-}
 
 #[derive(Default)]
 pub struct RtmpSrc {
@@ -171,99 +65,41 @@ impl ObjectImpl for RtmpSrc {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: Lazy<Vec<glib::ParamSpec>> = Lazy::new(|| {
             let mut properties = settings::properties();
-            properties.extend([
-                glib::ParamSpecBoolean::builder("is-live")
-                    .nick("Is live")
-                    .blurb("Play in time with other live sources; if not, as fast as data comes, as from a file")
-                    .default_value(true)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("latency")
-                    .nick("Latency")
-                    .blurb("Milliseconds of network jitter that sinks should allow for (live only)")
-                    .default_value(DEFAULT_LATENCY)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("start-mode", StartMode::default())
-                    .nick("Start mode")
-                    .blurb("What becomes of the frames that a server has cached and sends at once (live only)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("play-start", PlayStart::default())
-                    .nick("Play start")
-                    .blurb("Whether to play a live or a recorded stream")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("buffer-length")
-                    .nick("Buffer length")
-                    .blurb("Milliseconds that a server may send ahead of time (SetBufferLength)")
-                    .default_value(DEFAULT_BUFFER_LENGTH)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("idle-timeout")
-                    .nick("Idle timeout")
-                    .blurb("Seconds without a byte from the server after which the stream ends with EOS, 0 = never")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("no-eof-is-error")
-                    .nick("No EOF is error")
-                    .blurb("Whether a connection that is lost without the stream's end is an error; if not, EOS")
-                    .default_value(true)
-                    .mutable_ready()
-                    .build(),
-            ]);
+            properties.extend(properties::own());
             properties
         });
         &PROPERTIES
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        let (shared, own) = &mut *settings;
-        match pspec.name() {
-            "is-live" => {
-                own.is_live = value.get().unwrap_or(true);
-                let is_live = own.is_live;
-                drop(settings);
-                self.obj().set_live(is_live);
+        let is_live = {
+            let mut settings = lock(&self.settings);
+            let (shared, own) = &mut *settings;
+            if !own.set(pspec.name(), value) && !shared.set(pspec.name(), value) {
+                gst::warning!(CAT, imp = self, "no such property: {}", pspec.name());
             }
+            own.is_live
+        };
+        match pspec.name() {
+            "is-live" => self.obj().set_live(is_live),
             "latency" => {
-                own.latency = value.get().unwrap_or(DEFAULT_LATENCY);
-                drop(settings);
                 let _ = self
                     .obj()
                     .post_message(gst::message::Latency::builder().src(&*self.obj()).build());
             }
-            "start-mode" => own.start_mode = value.get().unwrap_or_default(),
-            "play-start" => own.play_start = value.get().unwrap_or_default(),
-            "buffer-length" => own.buffer_length = value.get().unwrap_or(DEFAULT_BUFFER_LENGTH),
-            "idle-timeout" => own.idle_timeout = value.get().unwrap_or_default(),
-            "no-eof-is-error" => own.no_eof_is_error = value.get().unwrap_or(true),
-            name => {
-                if !shared.set(name, value) {
-                    gst::warning!(CAT, imp = self, "no such property: {name}");
-                }
-            }
+            _ => {}
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return self.stats().to_value();
+        }
         let settings = lock(&self.settings);
         let (shared, own) = &*settings;
-        match pspec.name() {
-            "is-live" => own.is_live.to_value(),
-            "latency" => own.latency.to_value(),
-            "start-mode" => own.start_mode.to_value(),
-            "play-start" => own.play_start.to_value(),
-            "buffer-length" => own.buffer_length.to_value(),
-            "idle-timeout" => own.idle_timeout.to_value(),
-            "no-eof-is-error" => own.no_eof_is_error.to_value(),
-            "stats" => {
-                drop(settings);
-                self.stats().to_value()
-            }
-            name => shared.get(name).unwrap_or_else(|| pspec.default_value().clone()),
-        }
+        own.get(pspec.name())
+            .or_else(|| shared.get(pspec.name()))
+            .unwrap_or_else(|| pspec.default_value().clone())
     }
 }
 
@@ -501,7 +337,7 @@ impl RtmpSrc {
             },
             chunk_size: DEFAULT_CHUNK_SIZE,
             stop_commands: session::StopCommands::default(),
-            idle_timeout: (own.idle_timeout > 0).then(|| Duration::from_secs(own.idle_timeout.into())),
+            idle_timeout: own.idle_timeout(),
         })
     }
 
@@ -772,54 +608,4 @@ impl RtmpSrc {
             None => stats::structure(&lock(&self.last_stats)),
         }
     }
-}
-
-fn time(millis: i64) -> Option<gst::ClockTime> {
-    u64::try_from(millis).ok().map(gst::ClockTime::from_mseconds)
-}
-
-fn caps(headers: Vec<Bytes>) -> gst::Caps {
-    let headers = headers.into_iter().map(|header| {
-        let mut buffer = gst::Buffer::from_slice(header);
-        if let Some(buffer) = buffer.get_mut() {
-            buffer.set_flags(gst::BufferFlags::HEADER);
-        }
-        buffer.to_send_value()
-    });
-    gst::Caps::builder("video/x-flv")
-        .field("streamheader", gst::Array::new(headers))
-        .build()
-}
-
-fn header_buffer(header: Bytes, at: Option<i64>) -> gst::Buffer {
-    let mut buffer = gst::Buffer::from_slice(header);
-    if let Some(buffer) = buffer.get_mut() {
-        buffer.set_flags(gst::BufferFlags::HEADER);
-        buffer.set_dts(at.and_then(time));
-        buffer.set_pts(at.and_then(time));
-    }
-    buffer
-}
-
-fn buffer(tag: FlvTag) -> gst::Buffer {
-    let mut buffer = if tag.head.len() + tag.body.len() + tag.trailer.len() <= SMALL_TAG {
-        gst::Buffer::from_slice([&tag.head[..], &tag.body[..], &tag.trailer[..]].concat())
-    } else {
-        let mut buffer = gst::Buffer::new();
-        if let Some(buffer) = buffer.get_mut() {
-            for part in [tag.head, tag.body, tag.trailer] {
-                buffer.append_memory(gst::Memory::from_slice(part));
-            }
-        }
-        buffer
-    };
-    if let Some(buffer) = buffer.get_mut() {
-        buffer.set_dts(time(tag.dts));
-        buffer.set_pts(time(tag.pts));
-        let mut flags = gst::BufferFlags::empty();
-        flags.set(gst::BufferFlags::HEADER, tag.is_header);
-        flags.set(gst::BufferFlags::DELTA_UNIT, tag.is_delta);
-        buffer.set_flags(flags);
-    }
-    buffer
 }

@@ -5,6 +5,8 @@ use gst::prelude::*;
 
 mod burst;
 mod imp;
+mod properties;
+mod stream;
 mod tags;
 
 glib::wrapper! {

@@ -1,0 +1,135 @@
+//! What the streaming thread works on: what goes downstream, and where its time lies in the pipeline's.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+use gst::prelude::*;
+
+use super::tags::{FlvTag, Tags, is_frame, is_key_frame};
+use crate::session::{Event, Media, MediaKind};
+
+/// Tags of at most this size are put in one piece: a copy of them costs less than two more memories.
+const SMALL_TAG: usize = 512;
+
+/// What the streaming thread works on.
+#[derive(Default)]
+pub(super) struct Stream {
+    pub(super) tags: Tags,
+    pub(super) ready: VecDeque<Item>,
+    /// The segment that buffers are put out in, once there is one.
+    pub(super) segment: Option<Segment>,
+    /// The next frame starts a segment of its own.
+    pub(super) wants_segment: bool,
+    /// Frames are dropped until one at which decoding can start.
+    pub(super) wants_key_frame: bool,
+    pub(super) is_discont: bool,
+    /// What came at the end of a burst.
+    pub(super) next: Option<Event>,
+    /// When connecting began, and when it was done.
+    pub(super) opened: Option<Instant>,
+    pub(super) connected: Option<Instant>,
+}
+
+/// What goes downstream, in its order.
+pub(super) enum Item {
+    Caps(gst::Caps),
+    Segment(Segment),
+    Buffer(gst::Buffer),
+}
+
+/// Where the stream's time lies in the pipeline's.
+#[derive(Clone, Copy)]
+pub(super) struct Segment {
+    /// Milliseconds of the stream.
+    pub(super) start: i64,
+    /// Running time at which `start` is due.
+    pub(super) base: gst::ClockTime,
+}
+
+impl Segment {
+    /// When the frame of `dts` is due, in running time.
+    pub(super) fn due(&self, dts: i64) -> gst::ClockTime {
+        let after = time(dts.saturating_sub(self.start)).unwrap_or_default();
+        self.base.saturating_add(after)
+    }
+}
+
+impl Stream {
+    /// Whether a message is of use, or comes before the key frame that is awaited.
+    pub(super) fn accepts(&mut self, media: &Media) -> bool {
+        if self.wants_key_frame && is_frame(media) {
+            let can_start = is_key_frame(media) || (media.kind == MediaKind::Audio && !self.tags.has_video());
+            self.wants_key_frame = !can_start;
+            return can_start;
+        }
+        true
+    }
+
+    /// Starts the segment that was wanted: ahead of the headers that wait for it.
+    pub(super) fn start_segment(&mut self, segment: Segment) {
+        self.wants_segment = false;
+        self.segment = Some(segment);
+        let is_buffer = |item: &Item| matches!(item, Item::Buffer(_));
+        let at = self.ready.iter().position(is_buffer).unwrap_or(self.ready.len());
+        self.ready.insert(at, Item::Segment(segment));
+    }
+
+    pub(super) fn put_buffer(&mut self, mut buffer: gst::Buffer) {
+        if let (true, Some(buffer)) = (self.is_discont, buffer.get_mut()) {
+            buffer.set_flags(gst::BufferFlags::DISCONT);
+            self.is_discont = false;
+        }
+        self.ready.push_back(Item::Buffer(buffer));
+    }
+}
+
+pub(super) fn time(millis: i64) -> Option<gst::ClockTime> {
+    u64::try_from(millis).ok().map(gst::ClockTime::from_mseconds)
+}
+
+pub(super) fn caps(headers: Vec<Bytes>) -> gst::Caps {
+    let headers = headers.into_iter().map(|header| {
+        let mut buffer = gst::Buffer::from_slice(header);
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_flags(gst::BufferFlags::HEADER);
+        }
+        buffer.to_send_value()
+    });
+    gst::Caps::builder("video/x-flv")
+        .field("streamheader", gst::Array::new(headers))
+        .build()
+}
+
+pub(super) fn header_buffer(header: Bytes, at: Option<i64>) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_slice(header);
+    if let Some(buffer) = buffer.get_mut() {
+        buffer.set_flags(gst::BufferFlags::HEADER);
+        buffer.set_dts(at.and_then(time));
+        buffer.set_pts(at.and_then(time));
+    }
+    buffer
+}
+
+pub(super) fn buffer(tag: FlvTag) -> gst::Buffer {
+    let mut buffer = if tag.head.len() + tag.body.len() + tag.trailer.len() <= SMALL_TAG {
+        gst::Buffer::from_slice([&tag.head[..], &tag.body[..], &tag.trailer[..]].concat())
+    } else {
+        let mut buffer = gst::Buffer::new();
+        if let Some(buffer) = buffer.get_mut() {
+            for part in [tag.head, tag.body, tag.trailer] {
+                buffer.append_memory(gst::Memory::from_slice(part));
+            }
+        }
+        buffer
+    };
+    if let Some(buffer) = buffer.get_mut() {
+        buffer.set_dts(time(tag.dts));
+        buffer.set_pts(time(tag.pts));
+        let mut flags = gst::BufferFlags::empty();
+        flags.set(gst::BufferFlags::HEADER, tag.is_header);
+        flags.set(gst::BufferFlags::DELTA_UNIT, tag.is_delta);
+        buffer.set_flags(flags);
+    }
+    buffer
+}
