@@ -198,11 +198,11 @@ fn after_a_pause_the_stream_goes_on_where_it_is_by_now() -> Result<()> {
 }
 
 #[test]
-fn after_a_short_pause_the_stream_waits_for_a_key_frame() -> Result<()> {
+fn after_a_pause_without_a_key_frame_the_stream_waits_for_one() -> Result<()> {
     let server = in_three_parts(
         [video_start(), group(0, 2)].concat(),
-        vec![video(80, INTER_FRAME), audio(90, SOUND), video(120, INTER_FRAME)],
-        [vec![video(160, INTER_FRAME), audio(180, SOUND)], group(200, 2)].concat(),
+        vec![video(80, INTER_FRAME), audio(90, SOUND), video(320, INTER_FRAME)],
+        [vec![video(360, INTER_FRAME), audio(380, SOUND)], group(400, 2)].concat(),
     )?;
     let source = Source::new(&server.url("live", "key"))?;
     source.play()?;
@@ -217,7 +217,31 @@ fn after_a_short_pause_the_stream_waits_for_a_key_frame() -> Result<()> {
     server.cue();
     source.wait_for_eos()?;
     let (_, times) = after_last_segment(&source)?;
-    assert_eq!(times, [200, 240]);
+    assert_eq!(times, [400, 440]);
+    Ok(())
+}
+
+/// The publisher was silent for as long: what comes next can be decoded.
+#[test]
+fn after_a_pause_that_missed_nothing_no_key_frame_is_awaited() -> Result<()> {
+    let server = in_three_parts(
+        [video_start(), group(0, 2)].concat(),
+        Vec::new(),
+        vec![video(80, INTER_FRAME), video(120, INTER_FRAME)],
+    )?;
+    let source = Source::new(&server.url("live", "key"))?;
+    source.play()?;
+    source.wait_for_time(40)?;
+    source.pause()?;
+    server.cue();
+    source.play()?;
+    wait::until("the streaming thread to go on", LONG, || {
+        (source.element.current_state() == gst::State::Playing).then_some(())
+    })?;
+    server.cue();
+    source.wait_for_eos()?;
+    let times: Vec<_> = source.tags()?.iter().map(|tag| tag.timestamp).collect();
+    assert!(times.ends_with(&[80, 120]), "{times:?}");
     Ok(())
 }
 

@@ -43,6 +43,8 @@ pub struct RtmpSrc {
     stream: Mutex<Stream>,
     /// The live element has gone to PLAYING, or any was flushed, since the streaming thread looked last.
     resumed: AtomicBool,
+    /// By a flush: what is downstream has forgotten what it needs to decode.
+    flushed: AtomicBool,
     last_stats: Mutex<Stats>,
 }
 
@@ -147,8 +149,11 @@ impl ElementImpl for RtmpSrc {
         match event.type_() {
             // The base class would flush what is downstream before it found out that it cannot seek.
             gst::EventType::Seek => return false,
-            // Time starts anew, and what is downstream has forgotten what it needs to decode.
-            gst::EventType::FlushStop => self.resumed.store(true, Ordering::Relaxed),
+            // Time starts anew.
+            gst::EventType::FlushStop => {
+                self.flushed.store(true, Ordering::Relaxed);
+                self.resumed.store(true, Ordering::Relaxed);
+            }
             _ => {}
         }
         self.parent_send_event(event)
@@ -516,7 +521,10 @@ impl RtmpSrc {
     /// After a pause, or a start that took long, a live stream goes on where it is by now: what came meanwhile is
     /// dropped, but for its headers and what is needed to decode its end.
     fn catch_up(&self, connection: &Connection, wake: &Wake) {
-        let is_live = lock(&self.settings).1.is_live;
+        let (is_live, latency) = {
+            let settings = lock(&self.settings);
+            (settings.1.is_live, settings.1.latency)
+        };
         let untaken = {
             let mut stream = lock(&self.stream);
             let is_stale = stream
@@ -543,11 +551,27 @@ impl RtmpSrc {
             stream.segment = segment;
             waiting - stream.ready.len()
         };
+        let mut backlog = Vec::new();
+        self.gather(connection, wake, |media| backlog.push(media));
+        let mut frames = backlog
+            .iter()
+            .filter(|media| is_frame(media))
+            .map(|media| media.timestamp);
+        let span = match (frames.next(), frames.last()) {
+            (Some(first), Some(last)) => last.since(first),
+            _ => 0,
+        };
+        let was_flushed = self.flushed.swap(false, Ordering::Relaxed);
+        if !was_flushed && untaken == 0 && i64::from(span) <= i64::from(latency) {
+            // No more than jitter: nothing is stale.
+            self.put_out(backlog);
+            return;
+        }
+        let gathered = backlog.len();
         let mut kept = Vec::new();
         let mut has_video = lock(&self.stream).tags.has_video();
-        let (mut can_start, mut gathered) = (false, 0_usize);
-        self.gather(connection, wake, |media| {
-            gathered += 1;
+        let mut can_start = false;
+        for media in backlog {
             has_video |= media.kind == MediaKind::Video;
             let is_start = if has_video {
                 is_key_frame(&media)
@@ -561,11 +585,10 @@ impl RtmpSrc {
             if can_start || !is_frame(&media) {
                 kept.push(media);
             }
-        });
+        }
         let dropped = untaken + gathered - kept.len();
         gst::info!(CAT, imp = self, "dropped {dropped} messages of the pause");
-        // Where nothing is missing, decoding goes on.
-        lock(&self.stream).wants_key_frame = !can_start && dropped > 0;
+        lock(&self.stream).wants_key_frame = !can_start;
         self.put_out(kept);
     }
 
