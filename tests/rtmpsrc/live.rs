@@ -333,7 +333,8 @@ fn after_a_flush_the_stream_goes_on_in_time_at_a_key_frame() -> Result<()> {
         [vec![video(80, INTER_FRAME)], group(120, 2)].concat(),
         vec![],
     )?;
-    let source = Source::new(&server.url("live", "key"))?;
+    // A sink that prerolls anew would have to be set to PLAYING again.
+    let source = Source::before("fakesink sync=false async=false", &server.url("live", "key"), &[])?;
     source.play()?;
     source.wait_for_time(40)?;
     assert!(source.element.send_event(gst::event::FlushStart::new()));
