@@ -16,6 +16,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
@@ -476,7 +477,11 @@ fn peers_that_speak_something_else_disturb_nobody() -> Result<()> {
         &[&shake[..700]],
         &[&shake, &zeros, &[0xff; 4096]],
         // A message of 16 MiB before connect.
-        &[&shake, &zeros, b"\x03\x00\x00\x00\xff\xff\xff\x14\x00\x00\x00\x00"],
+        &[
+            &shake,
+            &zeros,
+            b"\x03\x00\x00\x00\xff\xff\xff\x14\x00\x00\x00\x00",
+        ],
         // publish before connect.
         &[
             &shake,
@@ -497,6 +502,72 @@ fn peers_that_speak_something_else_disturb_nobody() -> Result<()> {
         publisher.send(&[(MediaKind::Video, 0, KEY)])?;
         player.expect(&[(0, KEY)])?;
     }
+    Ok(())
+}
+
+/// A command message without a command object, in one chunk.
+fn command(name: &str, arguments: &[u8]) -> Vec<u8> {
+    let mut values = vec![2, 0, name.len() as u8];
+    values.extend_from_slice(name.as_bytes());
+    values.extend_from_slice(&[0, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0]);
+    values.extend_from_slice(arguments);
+    let mut message = vec![3, 0, 0, 0, 0, 0, values.len() as u8, 20, 1, 0, 0, 0];
+    message.extend_from_slice(&values);
+    message
+}
+
+#[test]
+fn a_client_that_asks_without_end_leaves_others_their_turn() -> Result<()> {
+    const QUESTIONS: usize = 1000;
+    let hello = |application: &str| {
+        let mut opening = vec![3];
+        opening.resize(1 + 2 * 1536, 0);
+        let object = [b"\x03\0\x03app\x02\0\x05", application.as_bytes(), b"\0\0\x09"].concat();
+        opening.extend(command("connect", &object));
+        opening
+    };
+    let question = command("publish", b"\x05\x02\0\x03key");
+
+    let (asked, sockets) = channel::<TcpStream>();
+    let (tell, told) = channel();
+    let (mut questions, mut asking, mut other) = (0, None, None);
+    let (next, other_hello) = (question.clone(), hello("other"));
+    let admit = move |request: &Request| {
+        match request {
+            Request::Connect { application, .. } if *application == "other" => {
+                let _ = tell.send(questions);
+            }
+            Request::Publish { .. } => {
+                questions += 1;
+                let asking: &mut TcpStream = asking.get_or_insert_with(|| sockets.recv().unwrap());
+                if questions == 1 {
+                    let address = asking.peer_addr().unwrap();
+                    let other = other.insert(TcpStream::connect(address).unwrap());
+                    other.write_all(&other_hello).unwrap();
+                }
+                // The next question is there before this one is answered.
+                if questions < QUESTIONS {
+                    asking.write_all(&next).unwrap();
+                }
+                return Err(Status::new(Level::Error, "NetStream.Publish.Denied", "never"));
+            }
+            Request::Connect { .. } | Request::Play { .. } => {}
+        }
+        Ok(())
+    };
+    let relay = start_with(Options {
+        admit: Box::new(admit),
+        ..Options::default()
+    })?;
+    let mut stream = TcpStream::connect(relay.address())?;
+    asked
+        .send(stream.try_clone()?)
+        .map_err(|_| Failure::new("the relay is gone"))?;
+    stream.write_all(&[hello("asker"), question].concat())?;
+    let questions = told
+        .recv_timeout(LONG)
+        .map_err(|_| Failure::new("the other was not served"))?;
+    assert!(questions < QUESTIONS, "{questions}");
     Ok(())
 }
 

@@ -105,10 +105,12 @@ impl Hub {
             if can_accept {
                 self.accept(now);
             }
-            // Ends, since publishers make players busy and never the other way round, and a client makes itself busy
-            // only by a request, of which it has sent so many.
-            while let Some(id) = self.busy.pop_first() {
-                self.serve(id, now);
+            // Twice, since publishers make their players busy. Who still is, as a client that asks and asks, comes
+            // after the others.
+            for _ in 0..2 {
+                for id in std::mem::take(&mut self.busy) {
+                    self.serve(id, now);
+                }
             }
         }
     }
@@ -127,7 +129,12 @@ impl Hub {
             PollFd::new(&self.listener, listens),
         ];
         let mut watched = Vec::with_capacity(self.clients.len());
-        let mut until = now.checked_add(MAX_WAIT).into_iter().chain(self.paused).min();
+        let rest = if self.busy.is_empty() {
+            MAX_WAIT
+        } else {
+            Duration::ZERO
+        };
+        let mut until = now.checked_add(rest).into_iter().chain(self.paused).min();
         for (id, client) in &self.clients {
             until = until.into_iter().chain(client.timeout(now)).min();
             let interest = client.driver.interest(now);
