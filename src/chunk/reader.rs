@@ -1,5 +1,7 @@
 //! Received bytes to messages, RTMP 1.0 section 5.3.
 
+use std::fmt;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::header::{ChunkHeader, MessageHeader};
@@ -21,7 +23,8 @@ const MAX_RESERVED: usize = 64 << 10;
 ///
 /// Chunk streams whose first message is of type 1 are taken as starting at time 0 on message stream 0:
 /// librtmp and rtmpsrv 2.4 send such (`a_chunk_stream_may_start_with_type_1`).
-#[derive(Debug)]
+///
+/// `Debug` shows nothing of unfinished messages: they may hold a stream key.
 pub struct Reader {
     chunk_size: u32,
     message_limit: usize,
@@ -35,7 +38,7 @@ pub struct Reader {
     starting: Repetition,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct OpenChunk {
     chunk_stream: u32,
     /// Payload bytes of this chunk that have not arrived.
@@ -43,7 +46,7 @@ struct OpenChunk {
 }
 
 /// The last message header of a chunk stream, resolved, and the message in progress.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct ChunkStream {
     timestamp: Timestamp,
     delta: u32,
@@ -124,6 +127,15 @@ impl ChunkStream {
             stream_id: self.stream_id,
             payload,
         }
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("chunk_size", &self.chunk_size)
+            .field("partial_bytes", &self.partial_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -558,6 +570,18 @@ mod tests {
             "06 ffffff 000003 09 01000000 01000338 b1b2 c6 01000310 b3",
         );
         assert_eq!(second.expect("complete").payload, hex("b1b2b3"));
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_unfinished_messages() {
+        let mut reader = Reader::new();
+        let mut input = input("06 000000 000009 14 01000000");
+        input.extend_from_slice(b"secret");
+        assert_eq!(reader.read(&mut input), Ok(None));
+        assert_eq!(
+            format!("{reader:?}"),
+            "Reader { chunk_size: 128, partial_bytes: 6, .. }"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Payloads are never copied or joined; headers share one buffer that is reused for ever.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -14,8 +15,8 @@ use crate::chunk;
 /// control messages and short commands leave in one piece.
 const SMALL_PAYLOAD: usize = 64;
 
-/// Bytes queued for the transport.
-#[derive(Debug, Default)]
+/// Bytes queued for the transport. `Debug` shows none of them: they may hold a stream key.
+#[derive(Default)]
 pub struct SendQueue {
     segments: VecDeque<Segment>,
     /// The bytes of all `Segment::Inline`, in their order.
@@ -23,7 +24,6 @@ pub struct SendQueue {
     length: usize,
 }
 
-#[derive(Debug)]
 enum Segment {
     /// The next so many bytes of `SendQueue::inline`.
     Inline(usize),
@@ -128,10 +128,14 @@ impl Buf for SendQueue {
                 self.segments.pop_front();
             }
         }
-        if self.length == 0 {
-            // Back to the start of its allocation, so that the next header reuses it.
-            self.inline.clear();
-        }
+    }
+}
+
+impl fmt::Debug for SendQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendQueue")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,6 +189,28 @@ mod tests {
             written.extend(part);
         }
         assert_eq!(written, flat);
+    }
+
+    #[test]
+    fn headers_reuse_their_allocation_for_ever() {
+        let mut queue = SendQueue::new();
+        queue.header(&[0; 12]);
+        queue.advance(12);
+        let allocation = queue.inline.as_ptr_range().start.wrapping_sub(12);
+        for i in 0..1000_usize {
+            queue.header(&[1; 12]);
+            let offset = queue.inline.as_ptr() as usize - allocation as usize;
+            assert!(offset < 64, "{offset} bytes away after {i} headers");
+            queue.advance(12);
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_bytes() {
+        let mut queue = SendQueue::new();
+        queue.payload(Bytes::from_static(b"short secret"));
+        queue.payload(Bytes::from(b"long secret".repeat(10)));
+        assert_eq!(format!("{queue:?}"), "SendQueue { length: 122, .. }");
     }
 
     #[test]

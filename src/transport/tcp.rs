@@ -1,8 +1,9 @@
 //! One nonblocking TCP connection, and the wait for it.
 //!
 //! Neither the round trip time nor the bytes that the system has not sent yet are offered: both need an ioctl
-//! or `TCP_INFO`, for which no crate has a safe interface. The session measures the former by ping.
+//! or `TCP_INFO`, for which no crate has a safe interface. The session measures the former by its handshake.
 
+use std::fmt;
 use std::io::{self, IoSlice, Read as _};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
@@ -59,7 +60,6 @@ impl TcpOptions {
 
 /// An established TCP connection. Calls never block: they fail with [`io::ErrorKind::WouldBlock`] when there
 /// is nothing to do yet. Dropping it closes the connection.
-#[derive(Debug)]
 pub struct Socket {
     inner: socket2::Socket,
     peer: SocketAddr,
@@ -128,6 +128,14 @@ impl Socket {
     /// This end.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         local_addr(&self.inner)
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
     }
 }
 
