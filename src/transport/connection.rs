@@ -85,7 +85,8 @@ enum State {
 /// A connection being made on its own thread.
 struct Connecting {
     thread: JoinHandle<Result<(Driver, Instant), Error>>,
-    cancel: Arc<Wake>,
+    /// Ends the attempt, as does dropping it.
+    cancel: WakeOnDrop,
     done: Arc<Wake>,
     started: Instant,
 }
@@ -114,7 +115,7 @@ impl Connection {
         })?;
         let connecting = Connecting {
             thread,
-            cancel,
+            cancel: WakeOnDrop(cancel),
             done,
             started: Instant::now(),
         };
@@ -229,7 +230,7 @@ impl Connection {
         let mut state = self.lock();
         let closed = match std::mem::replace(&mut *state, State::Down(Error::Closed)) {
             State::Connecting(connecting) => {
-                connecting.cancel.wake();
+                drop(connecting.cancel);
                 // It returns at once: nothing it does is not cancellable.
                 drop(connecting.thread.join());
                 Ok(())
@@ -266,13 +267,15 @@ impl Connection {
     }
 
     /// Does what is due without waiting; called by the keepalive thread. Leaves alone what somebody drives.
-    pub(super) fn service(&self, now: Instant) {
+    pub(super) fn service(&self) {
         let lost = {
             let mut state = match self.state.try_lock() {
                 Ok(state) => state,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
+            // Not before: whoever drove it until now has told it a later time than the lock was asked for.
+            let now = Instant::now();
             let was_down = matches!(*state, State::Down(_));
             self.collect(&mut state);
             match &mut *state {
@@ -363,6 +366,13 @@ impl Connection {
     }
 }
 
+/// Without [`Connection::close`] nothing is said to the peer.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        keepalive::deregister(self);
+    }
+}
+
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
@@ -405,17 +415,7 @@ fn establish(target: &Target, config: Arc<ClientConfig>, cancel: &Wake) -> Resul
     loop {
         match driver.next_event(cancel, None) {
             Ok(Event::Ready) => return Ok(driver),
-            Ok(Event::Closed(Err(status))) => {
-                let phase = driver.session().phase();
-                return Err(session::Error::Rejected {
-                    phase,
-                    status: Box::new(status),
-                }
-                .into());
-            }
-            Ok(Event::Closed(Ok(()))) => {
-                return Err(session::Error::Disconnected(driver.session().phase()).into());
-            }
+            // Until it is ready a session ends by an error only.
             Ok(_) => {}
             Err(Stopped::Interrupted | Stopped::Elapsed) => return Err(Error::Closed),
             Err(Stopped::Failed(error)) => return Err(error),
@@ -428,4 +428,63 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 fn deadline(timeout: Option<Duration>) -> Instant {
     Instant::now() + timeout.unwrap_or(FOREVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Intent, PublishKind};
+    use crate::transport::listener::Listener;
+    use crate::transport::tcp::{Interest, poll};
+    use bytes::BytesMut;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    #[test]
+    fn a_connection_that_is_dropped_while_it_is_made_leaves_nothing_behind() {
+        let wake = Wake::new().unwrap();
+        let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let target = Target {
+            host: "127.0.0.1".into(),
+            port: listener.local_addr().unwrap().port(),
+            tcp: TcpOptions::default(),
+        };
+        let intent = Intent::Publish {
+            kind: PublishKind::Live,
+        };
+        let config = ClientConfig {
+            timeout: None,
+            ..ClientConfig::new(
+                intent,
+                "app".into(),
+                "rtmp://host/app".into(),
+                "key".into(),
+                [7; 32],
+            )
+        };
+        let connection = Connection::open(target, Arc::new(config), None).unwrap();
+        assert!(listener.poll(&wake, None).unwrap().readable);
+        let mut peer = listener.accept(&TcpOptions::default()).unwrap();
+
+        let address = Arc::as_ptr(&connection);
+        drop(connection);
+        // Its end of the connection, behind its handshake.
+        let mut received = BytesMut::new();
+        loop {
+            let timeout = Some(Duration::from_secs(20));
+            assert!(
+                poll(Some((&peer, Interest::READ)), &wake, timeout)
+                    .unwrap()
+                    .readable
+            );
+            if peer.read(&mut received, usize::MAX).unwrap() == 0 {
+                break;
+            }
+        }
+        // The keepalive thread may have been about to look after it.
+        let given_up = Instant::now() + Duration::from_secs(20);
+        while keepalive::looks_after(address) {
+            assert!(Instant::now() < given_up);
+            thread::yield_now();
+        }
+    }
 }

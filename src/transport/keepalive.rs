@@ -8,7 +8,7 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::connection::Connection;
 
@@ -75,9 +75,8 @@ fn run() {
     while is_mine(&registry) {
         let connections: Vec<_> = registry.connections.iter().filter_map(Weak::upgrade).collect();
         drop(registry);
-        let now = Instant::now();
         for connection in &connections {
-            connection.service(now);
+            connection.service();
         }
         drop(connections);
         registry = lock();
@@ -88,4 +87,13 @@ fn run() {
                 .0;
         }
     }
+}
+
+/// Whether the connection at `address` is registered.
+#[cfg(test)]
+pub(super) fn looks_after(address: *const Connection) -> bool {
+    lock()
+        .connections
+        .iter()
+        .any(|other| std::ptr::eq(other.as_ptr(), address))
 }
