@@ -117,6 +117,17 @@ impl Client {
         self.server_capabilities.as_ref()
     }
 
+    /// Whether no stream has flowed yet: until then a session ends by an error only.
+    const fn is_starting(&self) -> bool {
+        match self.state {
+            State::Handshaking
+            | State::ExpectConnectResult
+            | State::ExpectStreamId { .. }
+            | State::ExpectStart { .. } => true,
+            State::Flowing { .. } | State::Ended { .. } | State::Closing | State::Closed => false,
+        }
+    }
+
     /// The message stream to publish on, once it flows.
     pub(super) fn sending_stream(&self) -> Option<u32> {
         match self.state {
@@ -315,6 +326,7 @@ impl Client {
                 self.end(cx);
                 Ok(())
             }
+            "close" if self.is_starting() => Err(Error::Disconnected(self.phase())),
             "close" => {
                 self.end(cx);
                 self.enter(State::Closed, cx.now);
@@ -462,6 +474,9 @@ impl Client {
             | "NetConnection.Connect.IdleTimeout"
                 if !matches!(self.state, State::Closing) =>
             {
+                if self.is_starting() {
+                    return Err(self.rejected(status));
+                }
                 self.enter(State::Closed, cx.now);
                 cx.events.push_back(Event::Closed(Err(status)));
                 return Ok(());

@@ -635,17 +635,25 @@ fn close_ends_the_session_once() {
     let mut script = Script::flowing(to_publish());
     script.command(0, &close).unwrap();
     assert_eq!(script.told(), ["closed"]);
+
+    let mut script = Script::asked_for_stream(to_play());
+    let refused = script.command(0, &close);
+    assert_eq!(refused, Err(Error::Disconnected(Phase::CreateStream)));
 }
 
 #[test]
 fn the_end_of_the_connection_bears_the_words_of_the_server() {
     for code in ["Closed", "AppShutdown", "IdleTimeout"] {
         let code = format!("NetConnection.Connect.{code}");
-        for mut script in [Script::asked_to_start(to_publish()), Script::flowing(to_play())] {
+        for mut script in [Script::flowing(to_publish()), Script::flowing(to_play())] {
             script.command(0, &on_status("status", &code)).unwrap();
             script.command(0, &on_status("status", &code)).unwrap();
             assert_eq!(script.told(), [format!("closed by {code}")]);
         }
+        // Before the stream has started that is a refusal of what was asked for last.
+        let mut script = Script::asked_to_start(to_publish());
+        let refused = script.command(0, &on_status("status", &code));
+        assert_eq!(rejected(&refused), Some((Phase::Publish, code.as_str())));
         let mut script = Script::flowing(to_play());
         script.session.close(script.now);
         script.command(0, &on_status("status", &code)).unwrap();
