@@ -5,6 +5,7 @@
 //! lost by an interruption: what was not written stays in the session's queue.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +18,9 @@ use super::tcp::{Interest, Socket, poll};
 use super::wake::Wake;
 use crate::session::{self, Event, Input, Media, Session};
 
-/// Bytes read from the socket at a time. Large enough that 20 kB frames mostly come whole.
-const READ_SIZE: usize = 128 << 10;
+/// Bytes read from the socket at a time, a block of [`Socket::read`]. Large enough that 20 kB frames mostly come
+/// whole.
+const READ_SIZE: usize = 64 << 10;
 
 /// Slices handed to one gathering write; Linux takes at most 1024.
 const MAX_SLICES: usize = 64;
@@ -32,6 +34,10 @@ const MAX_BACKLOG: usize = 8 << 20;
 
 /// Bytes that are read ahead in one go: a peer that sends faster than we read cannot keep the thread to itself.
 const MAX_READ_AHEAD: u64 = 1 << 20;
+
+/// Bytes around an event of the backlog that count as its own: the message it was read from, such as the longest
+/// command, and the block that it shares with others.
+const MAX_SURROUNDINGS: usize = 512 << 10;
 
 /// Why a call came back without its result.
 #[derive(Debug)]
@@ -62,17 +68,18 @@ pub struct ByteTotals {
     pub sent: u64,
 }
 
-/// See the module.
-#[derive(Debug)]
+/// See the module. `Debug` shows no bytes: those received may hold a stream key.
 pub struct Driver {
     socket: Socket,
     session: Session,
     input: BytesMut,
     pacer: Pacer,
     peak_kbps: u32,
-    /// Events that were read ahead of their taker, and what they weigh.
-    backlog: VecDeque<Event>,
+    /// Events that were read ahead of their taker, and the bytes that each weighs.
+    backlog: VecDeque<(Event, usize)>,
     backlog_bytes: usize,
+    /// Bytes that the session has taken since the last event left it.
+    uncharged: usize,
     /// What makes room in a full backlog. Without it, the peer is held back.
     expendable: Option<Expendable>,
     /// An error that is due when the backlog has been taken.
@@ -96,6 +103,7 @@ impl Driver {
             peak_kbps: 0,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
+            uncharged: 0,
             expendable: None,
             failure: None,
             totals: ByteTotals::default(),
@@ -172,9 +180,13 @@ impl Driver {
             }
             self.fail_early()?;
             let now = Instant::now();
-            // A full read is likely to be followed by another one; an empty one costs a system call that
-            // `wait` would find out about as well.
-            let progress = match self.read(now) {
+            // What waits for an answer of the owner is not added to without end.
+            let progress = if self.is_full() {
+                Ok(Progress::Blocked)
+            } else {
+                self.read(now)
+            };
+            let progress = match progress {
                 Ok(progress) => progress,
                 Err(error) => {
                     self.failure = Some(error);
@@ -188,22 +200,25 @@ impl Driver {
                 self.failure = Some(error);
                 continue;
             }
-            if let Progress::Made = progress {
-                continue;
-            }
             if let Some(event) = self.poll_event() {
                 return Ok(event);
             }
-            self.wait(now, wake, deadline, Wish::Read)?;
+            match progress {
+                // A full read is likely to be followed by another one; an empty one costs no more than the wait.
+                // A peer that says nothing of interest without end does not keep us from stopping.
+                Progress::Made => check(now, wake, deadline)?,
+                Progress::Blocked => self.wait(now, wake, deadline, Wish::Read)?,
+            }
         }
     }
 
     /// The next event that is already here.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let Some(event) = self.backlog.pop_front() else {
+        let Some((event, weight)) = self.backlog.pop_front() else {
+            self.uncharged = 0;
             return self.session.poll_event();
         };
-        self.backlog_bytes = self.backlog_bytes.saturating_sub(cost(&event));
+        self.backlog_bytes = self.backlog_bytes.saturating_sub(weight);
         Some(event)
     }
 
@@ -282,28 +297,25 @@ impl Driver {
             return Ok(());
         }
         let deadline = deadline.min(Instant::now() + linger);
-        loop {
-            match self.read(Instant::now()) {
-                // Closing a socket with unread bytes would reset the connection, and the reset can overtake
-                // our last bytes: what still comes is read and dropped.
-                Ok(Progress::Made) => while self.poll_event().is_some() {},
-                Ok(Progress::Blocked) => match self.wait(Instant::now(), wake, Some(deadline), Wish::Read) {
-                    Ok(()) => {}
-                    // The peer keeps its side open, which is its right.
-                    Err(Stopped::Elapsed) => return Ok(()),
-                    Err(stopped) => return Err(stopped),
-                },
-                // The end that was awaited, however the peer brings it about.
-                Err(_) => return Ok(()),
+        // Closing a socket with unread bytes would reset the connection, and the reset can overtake our last
+        // bytes: what still comes is read and dropped. Any error is the end that is awaited, however the peer
+        // brings it about.
+        while self.failure.is_none() && self.read(Instant::now()).is_ok() {
+            while self.poll_event().is_some() {}
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // The peer keeps its side open, which is its right.
+                break;
             }
-            if self.closed_by_peer() {
-                return Ok(());
+            // For reading only: replies that the session has queued meanwhile cannot be written any more, and a
+            // socket that was shut down always counts as writable.
+            let ready =
+                poll(Some((&self.socket, Interest::READ)), wake, Some(left)).map_err(|e| self.io_error(e))?;
+            if ready.woken {
+                return Err(Stopped::Interrupted);
             }
         }
-    }
-
-    fn closed_by_peer(&self) -> bool {
-        self.failure.is_some()
+        Ok(())
     }
 
     fn fail_early(&self) -> Result<(), Stopped> {
@@ -346,16 +358,25 @@ impl Driver {
     fn has_room(&mut self) -> bool {
         if let (true, Some(is_expendable)) = (self.is_full(), self.expendable) {
             self.backlog
-                .retain(|event| !matches!(event, Event::Media(media) if is_expendable(media)));
-            self.backlog_bytes = self.backlog.iter().map(cost).sum();
+                .retain(|(event, _)| !matches!(event, Event::Media(media) if is_expendable(media)));
+            self.backlog_bytes = self.backlog.iter().map(|(_, weight)| weight).sum();
         }
         !self.is_full()
     }
 
     fn store_events(&mut self) {
+        let mut charged = 0;
         while let Some(event) = self.session.poll_event() {
-            self.backlog_bytes = self.backlog_bytes.saturating_add(cost(&event));
-            self.backlog.push_back(event);
+            let weight = cost(&event);
+            charged += weight;
+            self.backlog.push_back((event, weight));
+        }
+        // An event keeps the bytes around it in memory, or is itself what became of them. The last one pays for
+        // what the others do not.
+        if let Some((_, weight)) = self.backlog.back_mut().filter(|_| charged > 0) {
+            let rest = std::mem::take(&mut self.uncharged).saturating_sub(charged);
+            *weight += rest;
+            self.backlog_bytes = self.backlog_bytes.saturating_add(charged + rest);
         }
     }
 
@@ -370,7 +391,10 @@ impl Driver {
             }
             Ok(count) => {
                 self.totals.received = self.totals.received.saturating_add(count as u64);
+                let offered = self.input.len();
                 self.session.handle_input(now, Input::Stream(&mut self.input))?;
+                let taken = offered.saturating_sub(self.input.len());
+                self.uncharged = self.uncharged.saturating_add(taken).min(MAX_SURROUNDINGS);
                 Ok(Progress::Made)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Progress::Blocked),
@@ -424,15 +448,19 @@ impl Driver {
     /// A peer that refuses often says why before it closes: its words, or its end, are in the receive buffer when
     /// the write fails.
     fn write_error(&mut self, now: Instant, error: io::Error) -> Error {
-        loop {
+        let enough = self.totals.received.saturating_add(MAX_READ_AHEAD);
+        while self.totals.received < enough {
             match self.read(now) {
                 Ok(Progress::Made) => {}
-                Err(said @ Error::Session(session::Error::Rejected { .. } | session::Error::Disconnected(_))) => {
+                Err(
+                    said @ Error::Session(session::Error::Rejected { .. } | session::Error::Disconnected(_)),
+                ) => {
                     return said;
                 }
-                Ok(Progress::Blocked) | Err(_) => return self.io_error(error),
+                Ok(Progress::Blocked) | Err(_) => break,
             }
         }
+        self.io_error(error)
     }
 
     /// Waits until the socket can do what is wished, something is due, or the wait is over.
@@ -443,9 +471,7 @@ impl Driver {
         deadline: Option<Instant>,
         wish: Wish,
     ) -> Result<(), Stopped> {
-        if deadline.is_some_and(|deadline| now >= deadline) {
-            return Err(Stopped::Elapsed);
-        }
+        check(now, wake, deadline)?;
         let until = [deadline, self.poll_timeout(now)].into_iter().flatten().min();
         let interest = self.interest(now);
         let timeout = until.map(|until| until.saturating_duration_since(now));
@@ -460,6 +486,27 @@ impl Driver {
     }
 }
 
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("socket", &self.socket)
+            .field("session", &self.session)
+            .field("totals", &self.totals)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether there is still time, and nobody wants the thread back.
+fn check(now: Instant, wake: &Wake, deadline: Option<Instant>) -> Result<(), Stopped> {
+    if wake.is_awake() {
+        Err(Stopped::Interrupted)
+    } else if deadline.is_some_and(|deadline| now >= deadline) {
+        Err(Stopped::Elapsed)
+    } else {
+        Ok(())
+    }
+}
+
 /// What a waiting thread is after.
 #[derive(Clone, Copy)]
 enum Wish {
@@ -467,7 +514,7 @@ enum Wish {
     Write,
 }
 
-/// What an event weighs in the backlog, in bytes: its payload, and itself so that none is free.
+/// What an event weighs in the backlog at least, in bytes: its payload, and itself so that none is free.
 fn cost(event: &Event) -> usize {
     let payload = match event {
         Event::Media(media) => media.len(),
@@ -505,6 +552,8 @@ mod tests {
     use crate::transport::race::connect;
     use crate::transport::tcp::TcpOptions;
     use std::net::{Ipv4Addr, SocketAddr};
+
+    const LONG: Duration = Duration::from_secs(20);
 
     /// An audio message of 100 bytes in one chunk.
     const AUDIO: &[u8; 112] = &{
@@ -563,7 +612,7 @@ mod tests {
                 driver.input.len()
             );
         }
-        assert!(driver.input.len() >= MAX_BACKLOG);
+        assert!(driver.input.len() >= MAX_BACKLOG - READ_SIZE);
 
         let Some(Event::Requested(request)) = driver.poll_event() else {
             panic!("connect")
@@ -575,6 +624,162 @@ mod tests {
         driver.resume(Instant::now());
         assert!(driver.failure().is_none(), "{:?}", driver.failure());
         assert!(driver.interest(Instant::now()).readable);
+    }
+
+    /// The same with connect accepted.
+    fn accepted() -> (Driver, Socket) {
+        let (mut driver, client) = connected();
+        let wake = Wake::new().unwrap();
+        let Ok(Event::Requested(request)) = driver.next_event(&wake, None) else {
+            panic!("connect")
+        };
+        let now = Instant::now();
+        driver.session_mut().answer(now, &request, Ok(())).unwrap();
+        driver.resume(now);
+        assert_eq!(driver.poll_event(), Some(Event::Connected));
+        driver.flush(&wake, None).unwrap();
+        (driver, client)
+    }
+
+    #[test]
+    fn a_peer_that_never_pauses_does_not_keep_a_call_from_ending() {
+        let (mut driver, mut client) = accepted();
+        let mut sent = 0;
+        let (asleep, awake) = (Wake::new().unwrap(), Wake::new().unwrap());
+        awake.wake();
+        for (wake, deadline) in [(&awake, None), (&asleep, Some(Instant::now()))] {
+            flood(&mut client, &mut sent);
+            let before = driver.totals().received;
+            let stopped = driver.next_event(wake, deadline).unwrap_err();
+            assert!(matches!(
+                (stopped, deadline),
+                (Stopped::Interrupted, None) | (Stopped::Elapsed, Some(_))
+            ));
+            let read = driver.totals().received - before;
+            assert!(read <= READ_SIZE as u64, "{read} bytes");
+        }
+
+        flood(&mut client, &mut sent);
+        let before = driver.totals().received;
+        let stopped = driver.close(&awake, Instant::now() + Duration::from_secs(10), LONG);
+        assert!(matches!(stopped, Err(Stopped::Interrupted)), "{stopped:?}");
+        assert!(driver.totals().received - before <= READ_SIZE as u64);
+    }
+
+    #[test]
+    fn waiting_for_an_event_does_not_read_without_end() {
+        let (mut driver, mut client) = connected();
+        let wake = Wake::new().unwrap();
+        let Ok(Event::Requested(_)) = driver.next_event(&wake, None) else {
+            panic!("connect")
+        };
+        let mut sent = 0;
+        for _ in 0..3 {
+            while !driver.is_full() {
+                flood(&mut client, &mut sent);
+                let stopped = driver.next_event(&wake, Some(Instant::now()));
+                assert!(matches!(stopped, Err(Stopped::Elapsed)), "{stopped:?}");
+            }
+            flood(&mut client, &mut sent);
+            let stopped = driver.next_event(&wake, Some(Instant::now()));
+            assert!(matches!(stopped, Err(Stopped::Elapsed)), "{stopped:?}");
+        }
+        let held = driver.input.len();
+        assert!(held < MAX_BACKLOG + READ_SIZE, "{held} bytes");
+    }
+
+    /// Ticks of a hundredth of a second that this thread has computed.
+    #[cfg(target_os = "linux")]
+    fn cpu_ticks() -> u64 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        fields[11..13]
+            .iter()
+            .map(|ticks| ticks.parse::<u64>().unwrap())
+            .sum()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_peer_that_asks_after_the_end_and_stays_does_not_make_us_spin() {
+        let (mut driver, mut client) = accepted();
+        let ping = [2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1];
+        let wake = Wake::new().unwrap();
+        // Too late for the answer to be written: it is read when our side has been shut down.
+        driver.last_read = Instant::now() + LONG;
+        client.write_vectored(&[IoSlice::new(&ping)]).unwrap();
+        let linger = Duration::from_millis(500);
+        let (start, before) = (Instant::now(), cpu_ticks());
+        driver.close(&wake, start + LONG, linger).unwrap();
+        assert!(driver.queued() > 0, "the answer");
+        assert!(start.elapsed() >= linger);
+        let ticks = cpu_ticks() - before;
+        assert!(ticks < 10, "{ticks} ticks");
+    }
+
+    #[test]
+    fn what_is_read_around_an_event_counts_for_the_backlog() {
+        let (mut driver, mut client) = accepted();
+        let wake = Wake::new().unwrap();
+        let publish = b"\x02\0\x07publish\0\x40\x14\0\0\0\0\0\0\x05\x02\0\x03key";
+        let mut message = vec![3, 0, 0, 0, 0, 0, publish.len() as u8, 20, 1, 0, 0, 0];
+        message.extend(publish);
+        client.write_vectored(&[IoSlice::new(&message)]).unwrap();
+        let Ok(Event::Requested(request)) = driver.next_event(&wake, None) else {
+            panic!("publish")
+        };
+        driver
+            .session_mut()
+            .answer(Instant::now(), &request, Ok(()))
+            .unwrap();
+        assert_eq!(driver.poll_event(), Some(Event::Ready));
+
+        // One message of audio in so many of a type that nobody knows.
+        let mut burst = AUDIO.to_vec();
+        let mut unknown = *AUDIO;
+        unknown[7] = 99;
+        burst.extend(unknown.repeat(600));
+        let mut sent = 0;
+        while driver.interest(Instant::now()).readable {
+            while let Ok(count) = client.write_vectored(&[IoSlice::new(&burst[sent % burst.len()..])]) {
+                sent += count;
+            }
+            driver.service(Instant::now());
+            assert!(driver.failure.is_none(), "{:?}", driver.failure);
+            let read = driver.totals().received as usize;
+            assert!(read < MAX_BACKLOG + 2 * READ_SIZE, "{read} bytes");
+        }
+        while driver.poll_event().is_some() {}
+        assert_eq!(driver.backlog_bytes, 0);
+        assert!(driver.interest(Instant::now()).readable);
+    }
+
+    #[test]
+    fn a_failed_write_does_not_read_without_end_for_its_reason() {
+        let (mut driver, mut client) = accepted();
+        driver.socket.shutdown_write().unwrap();
+        // To be answered.
+        let ping = [2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1];
+        client.write_vectored(&[IoSlice::new(&ping)]).unwrap();
+        let mut sent = 0;
+        flood(&mut client, &mut sent);
+        let before = driver.totals().received;
+        driver.service(Instant::now());
+        assert!(
+            matches!(driver.failure(), Some(Error::Io { .. })),
+            "{:?}",
+            driver.failure()
+        );
+        let read = driver.totals().received - before;
+        assert!(read < 2 * MAX_READ_AHEAD + 2 * READ_SIZE as u64, "{read} bytes");
+    }
+
+    #[test]
+    fn debug_shows_nothing_received() {
+        let (mut driver, _client) = connected();
+        driver.input.extend_from_slice(b"secret");
+        assert!(!format!("{driver:?}").contains("secret"));
     }
 
     #[test]
