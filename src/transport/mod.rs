@@ -1,12 +1,13 @@
 //! Sockets, threads and clocks: the only layer that has any. It moves the bytes of a sans-I/O session.
 //!
-//! Everything here runs on the caller's thread: a nonblocking call is tried first, and only when it would
-//! block does [`tcp::poll`] wait for the socket, for the [`wake::Wake`] that cancels it, or for a deadline.
-//! Name resolution is the one exception, because the system offers no way to cancel it; see [`resolve`].
+//! I/O is done on the caller's thread: a nonblocking call is tried first, and only when it would block does
+//! [`tcp::poll`] wait for the socket, for the [`wake::Wake`] that cancels it, or for a deadline. There are three
+//! kinds of threads beside it: a name is looked up on one, because the system offers no way to cancel that (see
+//! [`resolve`]); a [`Connection`] is made on one; and one per process looks after those that nobody drives.
 //!
 //! A connection is made by [`resolve::resolve`], then [`race::connect`]; or taken from a
-//! [`listener::Listener`]. Both end in a [`tcp::Socket`]. [`pace::Pacer`] spreads what is written to it over
-//! time.
+//! [`listener::Listener`]. Both end in a [`tcp::Socket`], which a [`Driver`] joins to a session.
+//! [`pace::Pacer`] spreads what is written to it over time.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
