@@ -221,6 +221,31 @@ fn after_a_pause_without_a_key_frame_the_stream_waits_for_one() -> Result<()> {
     Ok(())
 }
 
+/// What is left of a pause that was too long to be kept whole looks like one that missed nothing.
+#[test]
+fn after_a_pause_of_megabytes_the_stream_waits_for_a_key_frame() -> Result<()> {
+    let large: Vec<u8> = INTER_FRAME.iter().copied().chain(vec![0; 1 << 20]).collect();
+    let too_much = (1..=9).map(|n| video(1000 * n, &large));
+    let rest = [video(9040, INTER_FRAME), video(9080, INTER_FRAME)];
+    let server = in_three_parts(
+        [video_start(), group(0, 2)].concat(),
+        too_much.chain(rest).collect(),
+        [vec![video(9120, INTER_FRAME)], group(9160, 2)].concat(),
+    )?;
+    let source = Source::new(&server.url("live", "key"))?;
+    source.play()?;
+    source.wait_for_time(40)?;
+    source.pause()?;
+    server.cue();
+    wait_for_received(&source, 3 + 11)?;
+    source.play()?;
+    server.cue();
+    source.wait_for_eos()?;
+    let (_, times) = after_last_segment(&source)?;
+    assert_eq!(times, [9160, 9200]);
+    Ok(())
+}
+
 /// The publisher was silent for as long: what comes next can be decoded.
 #[test]
 fn after_a_pause_that_missed_nothing_no_key_frame_is_awaited() -> Result<()> {

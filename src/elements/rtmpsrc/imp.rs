@@ -553,17 +553,14 @@ impl RtmpSrc {
         };
         let mut backlog = Vec::new();
         self.gather(connection, wake, |media| backlog.push(media));
-        let mut frames = backlog
-            .iter()
-            .filter(|media| is_frame(media))
-            .map(|media| media.timestamp);
-        let span = match (frames.next(), frames.last()) {
-            (Some(first), Some(last)) => last.since(first),
-            _ => 0,
-        };
+        // Counted from what was put out last, since the connection throws away what is too much to keep.
+        let newest = lock(&self.stream).tags.newest();
+        let frames = backlog.iter().filter(|media| is_frame(media));
+        let is_jitter = frames
+            .map(|media| media.timestamp)
+            .all(|timestamp| newest.is_some_and(|newest| timestamp.since(newest).unsigned_abs() <= latency));
         let was_flushed = self.flushed.swap(false, Ordering::Relaxed);
-        if !was_flushed && untaken == 0 && i64::from(span) <= i64::from(latency) {
-            // No more than jitter: nothing is stale.
+        if !was_flushed && untaken == 0 && is_jitter {
             self.put_out(backlog);
             return;
         }

@@ -62,6 +62,8 @@ pub(super) struct Tags {
     /// Added to the sender's timestamps.
     offset: i64,
     last: Option<i64>,
+    /// The sender's timestamp of the frame that was put out last.
+    newest: Option<Timestamp>,
     /// The longest step forward that is believed, if there is one.
     longest_gap: Option<i64>,
     has_video: bool,
@@ -161,6 +163,11 @@ impl Tags {
         self.last.is_some()
     }
 
+    /// The sender's timestamp of the frame that was put out last.
+    pub(super) const fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
     /// Whether the stream has had video.
     pub(super) const fn has_video(&self) -> bool {
         self.has_video
@@ -235,6 +242,7 @@ impl Tags {
     }
 
     fn place(&mut self, timestamp: Timestamp, output: &mut Output) -> i64 {
+        self.newest = Some(timestamp);
         let mut at = self.timeline.place(timestamp).saturating_add(self.offset);
         if let Some(last) = self.last
             && (at < last.saturating_sub(RESTART)
