@@ -8,7 +8,11 @@ pub(super) fn structure(stats: &Stats) -> gst::Structure {
     let size = |field: fn(&crate::session::Stats) -> u32| session.map_or(0, field);
     let total = |field: fn(&crate::session::Stats) -> u64| session.map_or(0, field);
     // There has been no connection yet.
-    let state = if stats.state.is_empty() { "closed" } else { stats.state };
+    let state = if stats.state.is_empty() {
+        "closed"
+    } else {
+        stats.state
+    };
     let mut builder = gst::Structure::builder("GstRtmpConnectionStats")
         .field("in-chunk-size", size(|s| s.in_chunk_size))
         .field("out-chunk-size", size(|s| s.out_chunk_size))

@@ -31,8 +31,9 @@ pub enum MediaKind {
     Data,
 }
 
-/// One audio, video or data message. Its payload is `head` followed by `body`; received ones have no head.
-#[derive(Clone, Debug, PartialEq)]
+/// One audio, video or data message. Its payload is `head` followed by `body`; received ones have no head. `Debug`
+/// shows no payload.
+#[derive(Clone, PartialEq)]
 pub struct Media {
     /// Audio, video or data.
     pub kind: MediaKind,
@@ -42,6 +43,16 @@ pub struct Media {
     pub head: Bytes,
     /// The FLV tag body.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Media")
+            .field("kind", &self.kind)
+            .field("timestamp", &self.timestamp.millis())
+            .field("length", &self.len())
+            .finish()
+    }
 }
 
 impl Media {

@@ -291,7 +291,9 @@ impl Connection {
                 State::Connecting(_) | State::Down(_) => None,
             }
         };
-        if let (Some(error), Some(hook)) = (lost, &self.on_lost) {
+        let Some(error) = lost else { return };
+        self.lock_stats().state = "closed";
+        if let Some(hook) = &self.on_lost {
             hook(&error);
         }
     }

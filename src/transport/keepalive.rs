@@ -29,7 +29,8 @@ static CHANGED: Condvar = Condvar::new();
 /// Has `connection` served from now on.
 pub(super) fn register(connection: &Arc<Connection>) -> io::Result<()> {
     let mut registry = lock();
-    if registry.thread.is_none() {
+    // One that a panic has ended does not count.
+    if registry.thread.as_ref().is_none_or(JoinHandle::is_finished) {
         registry.thread = Some(thread::Builder::new().name("rtmp-keepalive".into()).spawn(run)?);
     }
     registry.connections.push(Arc::downgrade(connection));

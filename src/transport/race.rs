@@ -163,7 +163,9 @@ impl ConnectError {
         match self {
             Self::Cancelled => io::ErrorKind::Interrupted,
             Self::TimedOut(_) => io::ErrorKind::TimedOut,
-            Self::Failed(failures) => failures.last().map_or(io::ErrorKind::NotFound, |last| last.source.kind()),
+            Self::Failed(failures) => failures
+                .last()
+                .map_or(io::ErrorKind::NotFound, |last| last.source.kind()),
             Self::System(source) => source.kind(),
         }
     }
