@@ -81,6 +81,7 @@ mod tests {
 
     #[test]
     fn decoding_before_the_segment_has_a_negative_running_time() {
+        gst::init().unwrap();
         let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
         segment.set_start(gst::ClockTime::from_seconds(3600));
         let segment = segment.upcast();
