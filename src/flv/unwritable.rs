@@ -17,7 +17,7 @@ pub enum Unwritable {
     FrameType,
     /// Packets for one tag that differ in what its tracks share, or more tracks than readers take.
     Tracks,
-    /// A track of one tag whose size does not fit 24 bits.
+    /// A tag, or a track of one, whose size does not fit 24 bits.
     Size(usize),
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Unwritable {
             }
             Self::FrameType => f.write_str("the frame type of commands is for commands only"),
             Self::Tracks => f.write_str("these packets cannot share a tag"),
-            Self::Size(bytes) => write!(f, "{bytes} bytes are too many for one of several tracks"),
+            Self::Size(bytes) => write!(f, "{bytes} bytes are more than a tag has room for"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -11,9 +11,11 @@ use gst_base::subclass::prelude::*;
 use once_cell::sync::Lazy;
 
 use super::RtmpMuxPad;
-use crate::elements::track::{self, TagBody, Timeline, Times, TrackEncoder, TrackKind, clock_time};
+use super::pad::{self, Next};
+use super::tag::{self, Due};
+use crate::elements::track::{self, Format, TagBody, Timeline, Times, TrackEncoder, TrackKind, clock_time};
 use crate::elements::{caps, lock};
-use crate::flv::{FileHeader, TagHeader, TagKind};
+use crate::flv::FileHeader;
 
 static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
     gst::DebugCategory::new(
@@ -23,14 +25,11 @@ static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
     )
 });
 
-/// How often metadata is sent at most: parsers refine a bit rate with every few frames.
+/// How often metadata is sent at most, but for new headers: parsers refine a bit rate with every few frames.
 const METADATA_INTERVAL: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
-/// Bytes of `PreviousTagSize` behind a tag.
-const TRAILER_SIZE: usize = 4;
-
-/// When a buffer without a timestamp is due.
-const AT_ONCE: i128 = i128::MIN;
+/// How far timestamps of a track may go backward without a word: the unit of tags.
+const JITTER: gst::ClockTime = gst::ClockTime::from_mseconds(1);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Settings {
@@ -45,13 +44,41 @@ struct State {
     /// The metadata has changed since it was last sent.
     wants_metadata: bool,
     /// When it was last sent, in the stream's time.
-    metadata_sent: gst::ClockTime,
+    metadata_sent: Option<gst::ClockTime>,
     /// Tags of the whole stream.
     tags: Option<gst::TagList>,
-    /// What the caps hold: file header, metadata and the headers of each track.
+    /// What the caps hold besides file header and metadata: the headers of each track by the name of its pad.
     stream_headers: Vec<(String, Vec<Bytes>)>,
-    /// Time of the last tag in nanoseconds of the stream, for what has none of its own.
+    /// Ends of tracks whose pads have been released.
+    ended: Vec<TagBody>,
+    /// Time of the last tag in the stream's time, for what has none of its own.
     last: gst::ClockTime,
+    /// Its timestamp.
+    timestamp: u64,
+}
+
+impl State {
+    /// The last tag's decoding time as running time.
+    fn last_running(&self) -> i128 {
+        self.timeline.origin().unwrap_or_default() + i128::from(self.last.nseconds())
+    }
+
+    /// At the last tag.
+    fn due(&self) -> Due {
+        let running = clock_time(self.last_running());
+        Due {
+            pts: running,
+            dts: running,
+            timestamp: self.timestamp,
+        }
+    }
+}
+
+/// A frame on its way out.
+struct Written {
+    due: Due,
+    headers: Option<Vec<TagBody>>,
+    frame: gst::Buffer,
 }
 
 #[derive(Default)]
@@ -65,6 +92,7 @@ impl ObjectSubclass for RtmpMux {
     const NAME: &'static str = "GstRsRtmpMux";
     type Type = super::RtmpMux;
     type ParentType = gst_base::Aggregator;
+    type Interfaces = (gst::ChildProxy,);
 }
 
 impl ObjectImpl for RtmpMux {
@@ -127,12 +155,13 @@ impl ElementImpl for RtmpMux {
                 caps::sink_template(TrackKind::Video),
                 caps::sink_template(TrackKind::Audio),
             );
+            // Links without names take the first template that fits: that is to be one that has another pad left.
             [
                 src,
-                sink("video", &video),
-                sink("audio", &audio),
                 sink("video_%u", &video),
                 sink("audio_%u", &audio),
+                sink("video", &video),
+                sink("audio", &audio),
             ]
             .into_iter()
             .flatten()
@@ -147,56 +176,81 @@ impl ElementImpl for RtmpMux {
         name: Option<&str>,
         caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        let kind = if template.name().starts_with("video") {
-            "video"
-        } else {
-            "audio"
-        };
-        let used: Vec<u8> = self
-            .tracks()
-            .iter()
-            .filter(|pad| pad.name().starts_with(kind))
-            .map(|pad| lock(&pad.imp().settings).track)
-            .collect();
-        // video_2 is track 2; video is 0; whoever does not care gets the first that is free.
-        let named = name
-            .and_then(|name| name.strip_prefix(kind))
-            .map(|rest| rest.trim_start_matches('_'));
-        let track = match named {
-            Some("") => Some(0),
-            Some("%u") | None => (0..=u8::MAX).find(|track| !used.contains(track)),
-            Some(number) => number.parse().ok(),
-        };
-        let Some(track) = track.filter(|track| !used.contains(track)) else {
-            gst::element_imp_warning!(
-                self,
-                gst::StreamError::Mux,
-                (
-                    "There is no free {} track for the pad {}.",
-                    kind,
-                    name.unwrap_or("without a name")
-                )
-            );
-            return None;
-        };
-        let own_name = match (template.name().ends_with("%u"), name) {
-            (true, None | Some("video_%u" | "audio_%u")) => Some(format!("{kind}_{track}")),
-            _ => name.map(str::to_owned),
-        };
-        let pad = self.parent_request_new_pad(template, own_name.as_deref(), caps)?;
-        if let Some(pad) = pad.downcast_ref::<RtmpMuxPad>() {
-            lock(&pad.imp().settings).track = track;
-        }
+        let pad = self.parent_request_new_pad(template, name, caps)?;
+        self.obj().child_added(&pad, &pad.name());
         Some(pad)
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        lock(&self.state).wants_metadata = true;
+        let name = pad.name();
         self.parent_release_pad(pad);
+        self.obj().child_removed(pad, &name);
+        let Some(pad) = pad.downcast_ref::<RtmpMuxPad>() else {
+            return;
+        };
+        let track = std::mem::take(&mut *lock(&pad.imp().track));
+        let end = track
+            .encoder
+            .filter(|_| track.has_started)
+            .and_then(|encoder| encoder.end());
+        let mut state = lock(&self.state);
+        state.ended.extend(end);
+        state.stream_headers.retain(|(other, _)| *other != name);
+        state.wants_metadata = true;
+    }
+}
+
+impl ChildProxyImpl for RtmpMux {
+    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
+        let pad = self.tracks().into_iter().nth(index.try_into().ok()?)?;
+        Some(pad.upcast())
+    }
+
+    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
+        let pad = self.tracks().into_iter().find(|pad| pad.name() == name)?;
+        Some(pad.upcast())
+    }
+
+    fn children_count(&self) -> u32 {
+        self.tracks().len().try_into().unwrap_or(u32::MAX)
     }
 }
 
 impl AggregatorImpl for RtmpMux {
+    fn create_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        _caps: Option<&gst::Caps>,
+    ) -> Option<gst_base::AggregatorPad> {
+        let kind = pad::kind(&template.name());
+        let track = match self.free_track(kind, &template.name(), name) {
+            Ok(track) => track,
+            Err(why) => {
+                gst::element_imp_warning!(self, gst::CoreError::Pad, ("{}", why));
+                return None;
+            }
+        };
+        let prefix = match kind {
+            TrackKind::Audio => pad::AUDIO,
+            TrackKind::Video => pad::VIDEO,
+        };
+        let name = if template.name() == prefix {
+            prefix.to_owned()
+        } else {
+            format!("{prefix}_{track}")
+        };
+        let pad = gst::PadBuilder::<RtmpMuxPad>::from_template(template)
+            .name(name)
+            .build();
+        if kind == TrackKind::Video {
+            // Demuxers leave out the alignment. What caps have to have the encoder knows, and says.
+            pad.set_pad_flags(gst::PadFlags::ACCEPT_INTERSECT);
+        }
+        lock(&pad.imp().settings).track = track;
+        Some(pad.upcast())
+    }
+
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.state) = State::default();
         Ok(())
@@ -204,17 +258,21 @@ impl AggregatorImpl for RtmpMux {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         for pad in self.tracks() {
-            *lock(&pad.imp().track) = Default::default();
+            *lock(&pad.imp().track) = pad::Track::default();
         }
         *lock(&self.state) = State::default();
         Ok(())
     }
 
     fn flush(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // A seek has put its own into it, while buffers have running times.
+        self.obj()
+            .update_segment(&gst::FormattedSegment::<gst::ClockTime>::new());
         let mut state = lock(&self.state);
-        // Players know the headers; what comes next is placed anew.
         state.timeline = Timeline::default();
+        state.metadata_sent = None;
         state.last = gst::ClockTime::ZERO;
+        state.timestamp = 0;
         drop(state);
         self.parent_flush()
     }
@@ -234,47 +292,47 @@ impl AggregatorImpl for RtmpMux {
         }
     }
 
-    fn update_src_caps(&self, _caps: &gst::Caps) -> Result<gst::Caps, gst::FlowError> {
-        Ok(self.src_caps())
+    fn negotiate(&self) -> bool {
+        // The caps hold the headers: they go out with these.
+        true
     }
 
     fn next_time(&self) -> Option<gst::ClockTime> {
         // When the first of what waits is due; others are not waited for beyond that.
-        let first = self
+        let due = self
             .tracks()
             .iter()
-            .filter_map(Self::next_times)
-            .map(|times| times.dts)
+            .filter_map(RtmpMuxPad::next)
+            .map(Next::due)
             .min()?;
-        Some(clock_time(first))
+        Some(due.map_or(gst::ClockTime::ZERO, clock_time))
     }
 
-    fn aggregate(&self, timeout: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let tracks = self.tracks();
-        self.drop_gaps(&tracks);
-        if !timeout && tracks.iter().any(|pad| !pad.is_eos() && !pad.has_buffer()) {
-            return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA);
-        }
-        let next = tracks
-            .iter()
-            .filter_map(|pad| Some((Self::next_times(pad)?.dts, pad)))
-            .min_by_key(|(dts, _)| *dts);
-        let Some((dts, pad)) = next else {
-            if tracks.iter().all(|pad| pad.is_eos()) {
-                return self.finish();
+    fn aggregate(&self, mut timeout: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
+        loop {
+            let tracks = self.tracks();
+            if !timeout && tracks.iter().any(|pad| !pad.is_eos() && !pad.has_buffer()) {
+                return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA);
             }
-            return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA);
-        };
-        {
-            let mut state = lock(&self.state);
-            if !state.timeline.has_started() {
-                state.timeline.start(if dts == AT_ONCE { 0 } else { dts });
-            }
+            let waiting: Vec<_> = tracks.iter().filter_map(|pad| Some((pad.next()?, pad))).collect();
+            let Some((next, pad)) = waiting.iter().min_by_key(|(next, _)| next.due()) else {
+                if tracks.iter().all(|pad| pad.is_eos()) {
+                    return self.finish();
+                }
+                return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA);
+            };
+            let Next::Frame(times) = next else {
+                // Its track is asked for more; time has not run out for that.
+                pad.drop_buffer();
+                timeout = false;
+                continue;
+            };
+            self.start_timeline(waiting.iter().map(|(next, _)| *next));
+            let Some(buffer) = pad.pop_buffer() else {
+                return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA);
+            };
+            return self.put_out(pad, *times, buffer);
         }
-        let Some(buffer) = pad.pop_buffer() else {
-            return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA);
-        };
-        self.put_out(pad, buffer)
     }
 }
 
@@ -287,30 +345,70 @@ impl RtmpMux {
             .collect()
     }
 
-    /// When the pad's next buffer is due.
-    fn next_times(pad: &RtmpMuxPad) -> Option<Times> {
-        let buffer = pad.peek_buffer()?;
-        // A buffer without a timestamp comes at once.
-        Some(Times::of(&buffer, &pad.segment()).unwrap_or(Times {
-            dts: AT_ONCE,
-            pts: AT_ONCE,
-        }))
+    /// The track of a new pad: `video_2` is track 2, `video` is 0, and who does not care gets the first that is free.
+    fn free_track(&self, kind: TrackKind, template: &str, name: Option<&str>) -> Result<u8, String> {
+        let used: Vec<u8> = self
+            .tracks()
+            .iter()
+            .filter(|pad| pad.kind() == kind)
+            .map(|pad| lock(&pad.imp().settings).track)
+            .collect();
+        let name = name.filter(|name| !name.contains('%'));
+        let wanted = match name.map(|name| name.rsplit_once('_')) {
+            _ if !template.contains('%') => 0,
+            Some(Some((_, number))) => number.parse().map_err(|_| {
+                format!(
+                    "There can be no pad {}: tracks have numbers up to {}.",
+                    name.unwrap_or_default(),
+                    u8::MAX
+                )
+            })?,
+            Some(None) | None => (0..=u8::MAX)
+                .find(|track| !used.contains(track))
+                .ok_or_else(|| format!("There can be no more than {} tracks of a kind.", used.len()))?,
+        };
+        if used.contains(&wanted) {
+            let name = name.unwrap_or(template);
+            return Err(format!(
+                "There can be no pad {name}: another pad has track {wanted}."
+            ));
+        }
+        Ok(wanted)
     }
 
-    /// GAP events arrive as empty buffers: they have done their part by not being waited for.
-    fn drop_gaps(&self, tracks: &[RtmpMuxPad]) {
-        for pad in tracks {
-            while pad
-                .peek_buffer()
-                .is_some_and(|buffer| buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0)
-            {
-                pad.drop_buffer();
-            }
+    fn start_timeline(&self, waiting: impl Iterator<Item = Next>) {
+        let mut state = lock(&self.state);
+        if state.timeline.has_started() {
+            return;
         }
+        let frames = waiting.filter_map(|next| match next {
+            Next::Frame(times) => times.map(|times| times.dts),
+            Next::Gap(_) => None,
+        });
+        state.timeline.start(frames.min().unwrap_or_default());
     }
 
     fn set_track_caps(&self, pad: &RtmpMuxPad, caps: &gst::CapsRef) -> bool {
+        let refuse = |why: &str| {
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Format,
+                ("The pad {} cannot be muxed: {}.", pad.name(), why)
+            );
+            false
+        };
         let settings = *lock(&pad.imp().settings);
+        let twin = self.tracks().into_iter().find(|other| {
+            let is_other = other != pad && other.kind() == pad.kind();
+            is_other && lock(&other.imp().settings).track == settings.track
+        });
+        if let Some(twin) = twin {
+            return refuse(&format!(
+                "track {} is that of the pad {} too",
+                settings.track,
+                twin.name()
+            ));
+        }
         let nanoseconds = lock(&self.settings).nanoseconds;
         let mut track = lock(&pad.imp().track);
         let set = match &mut track.encoder {
@@ -327,158 +425,226 @@ impl RtmpMux {
         match set {
             Ok(changes) => {
                 track.wants_headers |= changes.headers;
+                drop(track);
                 lock(&self.state).wants_metadata |= changes.metadata;
                 true
             }
             Err(error) => {
                 drop(track);
-                gst::element_imp_error!(
-                    self,
-                    gst::StreamError::Format,
-                    ("The pad {} cannot be muxed: {error}.", pad.name())
-                );
-                false
+                refuse(&error.to_string())
             }
         }
     }
 
     fn take_tags(&self, pad: &RtmpMuxPad, tags: &gst::TagListRef) {
-        let mut state = lock(&self.state);
         if tags.scope() == gst::TagScope::Global {
+            let mut state = lock(&self.state);
             let known = state.tags.take().unwrap_or_default();
             let merged = known.merge(tags, gst::TagMergeMode::Replace);
             state.wants_metadata |= merged != known;
             state.tags = Some(merged);
-        } else if let Some(encoder) = &mut lock(&pad.imp().track).encoder {
-            state.wants_metadata |= encoder.set_tags(tags).metadata;
+            return;
         }
+        let mut track = lock(&pad.imp().track);
+        let changes = track
+            .encoder
+            .as_mut()
+            .map(|encoder| encoder.set_tags(tags))
+            .unwrap_or_default();
+        drop(track);
+        lock(&self.state).wants_metadata |= changes.metadata;
     }
 
     /// Sends one frame, and ahead of it whatever it needs.
-    fn put_out(&self, pad: &RtmpMuxPad, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let times = Times::of(&buffer, &pad.segment());
-        let mut out = Vec::new();
-        let mut changed = false;
-        {
-            let mut guard = lock(&pad.imp().track);
-            let track = &mut *guard;
-            let Some(encoder) = &mut track.encoder else {
-                drop(guard);
-                gst::element_imp_error!(
-                    self,
-                    gst::CoreError::Negotiation,
-                    ("The pad {} has data and no caps.", pad.name())
-                );
-                return Err(gst::FlowError::NotNegotiated);
-            };
-            let mut state = lock(&self.state);
-            let running = times.unwrap_or(Times {
-                dts: state.last_running(),
-                pts: state.last_running(),
-            });
-            let (dts, pts) = state.timeline.place(running, track.last);
-
-            let mut headers = Vec::new();
-            if track.wants_headers {
-                match encoder.headers(&buffer) {
-                    Ok(bodies) => headers = bodies,
-                    Err(error) => {
-                        drop(state);
-                        drop(guard);
-                        self.warn(pad, &error);
-                        return Ok(gst::FlowSuccess::Ok);
-                    }
-                }
+    fn put_out(
+        &self,
+        pad: &RtmpMuxPad,
+        times: Option<Times>,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if lock(&pad.imp().track).encoder.is_none() {
+            if pad.parent().is_none() {
+                // It has been released in the meantime.
+                return Ok(gst::FlowSuccess::Ok);
             }
-            let frame = match encoder.frame(buffer, dts, pts) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return Ok(gst::FlowSuccess::Ok),
-                Err(error) => {
-                    drop(state);
-                    drop(guard);
-                    self.warn(pad, &error);
-                    return Ok(gst::FlowSuccess::Ok);
-                }
-            };
-            if track.wants_headers {
-                track.wants_headers = false;
-                let name = pad.name().to_string();
-                let bodies = headers.iter().map(|body| flat_tag(body, 0)).collect();
-                state.stream_headers.retain(|(other, _)| *other != name);
-                state.stream_headers.push((name, bodies));
-                changed = true;
-            }
-            track.last = Some(dts);
-            track.has_started = true;
-            state.last = dts;
-            let due = Due {
-                pts: clock_time(running.pts),
-                dts: clock_time(running.dts),
-            };
-            out.extend(
-                headers
-                    .iter()
-                    .map(|body| due.buffer(body, frame.timestamp, gst::BufferFlags::HEADER)),
+            gst::element_imp_error!(
+                self,
+                gst::CoreError::Negotiation,
+                ("The pad {} has data and no caps.", pad.name())
             );
-            let flags = if frame.is_key {
-                gst::BufferFlags::empty()
-            } else {
-                gst::BufferFlags::DELTA_UNIT
-            };
-            out.push(due.buffer(&frame.tag, frame.timestamp, flags));
+            return Err(gst::FlowError::NotNegotiated);
         }
-        let ahead = self.ahead(changed, out.first());
+        let written = match self.write(pad, times, buffer) {
+            Ok(Some(written)) => written,
+            Ok(None) => return Ok(gst::FlowSuccess::Ok),
+            Err(error) => {
+                self.leave_out(pad, &error);
+                return Ok(gst::FlowSuccess::Ok);
+            }
+        };
         let mut list = gst::BufferList::new();
         if let Some(list) = list.get_mut() {
-            for buffer in ahead.into_iter().chain(out) {
+            for buffer in self.ahead(written.due, written.headers) {
                 list.add(buffer);
             }
+            list.add(written.frame);
         }
         self.obj().finish_buffer_list(list)
     }
 
-    /// File header and metadata, if they are due, and new caps if those or a track's headers have changed.
-    fn ahead(&self, changed: bool, first: Option<&gst::Buffer>) -> Vec<gst::Buffer> {
-        let metadata = self.metadata();
-        let mut ahead = Vec::new();
+    /// Makes the tags of one frame; `None` of what is none.
+    fn write(
+        &self,
+        pad: &RtmpMuxPad,
+        times: Option<Times>,
+        buffer: gst::Buffer,
+    ) -> Result<Option<Written>, track::Error> {
+        let mut guard = lock(&pad.imp().track);
+        let track = &mut *guard;
+        let Some(encoder) = &mut track.encoder else {
+            return Ok(None);
+        };
+        let (timeline, last) = {
+            let state = lock(&self.state);
+            (state.timeline, state.last_running())
+        };
+        let times = times.unwrap_or(Times { dts: last, pts: last });
+        let has_composition_time =
+            matches!(encoder.format(), Format::Video(format) if format.has_composition_time());
+        let running = if has_composition_time {
+            times
+        } else {
+            // Tags have but one time, which is that of presentation.
+            Times {
+                dts: times.pts,
+                pts: times.pts,
+            }
+        };
+        let (dts, pts) = timeline.place(running, track.last);
+        let pts = if has_composition_time { pts } else { dts };
+        let Some(frame) = encoder.frame(buffer.clone(), dts, pts)? else {
+            return Ok(None);
+        };
+        let due = Due {
+            pts: clock_time(times.pts),
+            dts: clock_time(times.dts),
+            timestamp: frame.timestamp,
+        };
+        let flags = if frame.is_key {
+            gst::BufferFlags::empty()
+        } else {
+            gst::BufferFlags::DELTA_UNIT
+        };
+        let tag = due.buffer(&frame.tag, flags)?;
+        let headers = self.headers(pad, track, &buffer)?;
+
+        let (wanted, _) = timeline.place(running, None);
+        let backward = dts.saturating_sub(wanted);
+        let tells_backward = backward >= JITTER && !std::mem::replace(&mut track.has_gone_backward, true);
+        track.last = Some(dts);
+        track.has_started = true;
+        drop(guard);
+        let mut state = lock(&self.state);
+        state.last = dts;
+        state.timestamp = frame.timestamp;
+        drop(state);
+        if tells_backward {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Mux,
+                (
+                    "The timestamps of the pad {} went back by {}; its tags have the last one until that is made up for.",
+                    pad.name(),
+                    backward
+                )
+            );
+        }
+        Ok(Some(Written {
+            due,
+            headers,
+            frame: tag,
+        }))
+    }
+
+    /// The headers of a track, if they are due ahead of `first`.
+    fn headers(
+        &self,
+        pad: &RtmpMuxPad,
+        track: &mut pad::Track,
+        first: &gst::BufferRef,
+    ) -> Result<Option<Vec<TagBody>>, track::Error> {
+        let Some(encoder) = track.encoder.as_mut().filter(|_| track.wants_headers) else {
+            return Ok(None);
+        };
+        let headers = encoder.headers(first)?;
+        let in_caps = headers.iter().map(tag::header).collect::<Result<_, _>>()?;
+        track.wants_headers = false;
+        let name = pad.name();
+        let known = &mut lock(&self.state).stream_headers;
+        match known.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, old)) => *old = in_caps,
+            None => known.push((name.into(), in_caps)),
+        }
+        Ok(Some(headers))
+    }
+
+    /// What goes ahead of a frame: file header, metadata and headers as far as they are due. New caps hold them.
+    fn ahead(&self, due: Due, headers: Option<Vec<TagBody>>) -> Vec<gst::Buffer> {
         let mut state = lock(&self.state);
         let is_start = !std::mem::replace(&mut state.has_header, true);
-        let is_due = is_start || changed || state.last >= state.metadata_sent + METADATA_INTERVAL;
-        let wants_metadata = state.wants_metadata && is_due;
-        if wants_metadata {
+        let sent = state.metadata_sent;
+        let is_due = headers.is_some() || sent.is_none_or(|sent| state.last >= sent + METADATA_INTERVAL);
+        let sends_metadata = is_start || (state.wants_metadata && is_due);
+        if sends_metadata {
             state.wants_metadata = false;
-            state.metadata_sent = state.last;
+            state.metadata_sent = Some(state.last);
         }
-        let last = state.last.mseconds();
+        let mut tags = std::mem::take(&mut state.ended);
         drop(state);
-        if is_start || wants_metadata || changed {
+
+        let has_new_headers = headers.is_some();
+        tags.extend(headers.unwrap_or_default());
+        if is_start {
+            tags.extend(self.other_headers());
+        }
+        if is_start || sends_metadata || has_new_headers {
             self.obj().set_src_caps(&self.src_caps());
         }
-        let stamp = |mut buffer: gst::Buffer| {
-            if let (Some(buffer), Some(first)) = (buffer.get_mut(), first) {
-                buffer.set_pts(first.dts_or_pts());
-                buffer.set_dts(first.dts_or_pts());
-                buffer.set_flags(gst::BufferFlags::HEADER);
-            }
-            buffer
-        };
+        let mut buffers = Vec::new();
         if is_start {
-            ahead.push(stamp(gst::Buffer::from_slice(self.file_header())));
+            buffers.push(due.header(self.file_header()));
         }
-        if is_start || wants_metadata {
-            ahead.push(stamp(gst::Buffer::from_slice(flat(
-                TagKind::Script,
-                &metadata,
-                &Bytes::new(),
-                last,
-            ))));
+        if sends_metadata {
+            match tag::script(&self.metadata(), due.timestamp) {
+                Ok(metadata) => buffers.push(due.header(metadata)),
+                Err(error) => gst::warning!(CAT, imp = self, "metadata is left out: {error}"),
+            }
         }
-        ahead
+        let tags = tags
+            .iter()
+            .filter_map(|tag| due.buffer(tag, gst::BufferFlags::HEADER).ok());
+        buffers.extend(tags);
+        buffers
+    }
+
+    /// The headers of all tracks that have a frame, so that players know them from the start. What is wrong with one
+    /// is told when it is its turn.
+    fn other_headers(&self) -> Vec<TagBody> {
+        let mut tags = Vec::new();
+        for pad in self.tracks() {
+            let track = &mut *lock(&pad.imp().track);
+            if let (Some(Next::Frame(_)), Some(first)) = (pad.next(), pad.peek_buffer())
+                && let Ok(Some(headers)) = self.headers(&pad, track, &first)
+            {
+                tags.extend(headers);
+            }
+        }
+        tags
     }
 
     fn metadata(&self) -> Bytes {
-        let tracks = self.tracks();
-        let encoders: Vec<TrackEncoder> = tracks
+        let encoders: Vec<TrackEncoder> = self
+            .tracks()
             .iter()
             .filter_map(|pad| lock(&pad.imp().track).encoder.clone())
             .collect();
@@ -489,30 +655,22 @@ impl RtmpMux {
     fn file_header(&self) -> Bytes {
         // Of pads that have nothing to say yet as well: flvdemux ignores a track that the header denies.
         let tracks = self.tracks();
-        let has = |kind: &str| tracks.iter().any(|pad| pad.name().starts_with(kind));
+        let has = |kind| tracks.iter().any(|pad| pad.kind() == kind);
         let mut out = BytesMut::new();
         FileHeader {
-            has_audio: has("audio"),
-            has_video: has("video"),
+            has_audio: has(TrackKind::Audio),
+            has_video: has(TrackKind::Video),
         }
         .encode(&mut out);
         out.freeze()
     }
 
     fn src_caps(&self) -> gst::Caps {
-        if !lock(&self.state).has_header {
-            return gst::Caps::new_empty_simple("video/x-flv");
-        }
-        let mut headers = vec![
-            self.file_header(),
-            flat(TagKind::Script, &self.metadata(), &Bytes::new(), 0),
-        ];
-        headers.extend(
-            lock(&self.state)
-                .stream_headers
-                .iter()
-                .flat_map(|(_, tags)| tags.clone()),
-        );
+        let mut headers = vec![self.file_header()];
+        headers.extend(tag::script(&self.metadata(), 0));
+        let state = lock(&self.state);
+        headers.extend(state.stream_headers.iter().flat_map(|(_, tags)| tags.clone()));
+        drop(state);
         let buffers = headers.into_iter().map(|header| {
             let mut buffer = gst::Buffer::from_slice(header);
             if let Some(buffer) = buffer.get_mut() {
@@ -527,105 +685,33 @@ impl RtmpMux {
 
     /// All pads have ended: so do their tracks.
     fn finish(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let state = lock(&self.state);
-        let (last, running) = (state.last, state.last_running());
+        let mut state = lock(&self.state);
+        let due = state.due();
+        let mut ends = std::mem::take(&mut state.ended);
         drop(state);
-        let due = Due {
-            pts: clock_time(running),
-            dts: clock_time(running),
-        };
         for pad in self.tracks() {
-            let end = {
-                let track = lock(&pad.imp().track);
-                track
-                    .encoder
-                    .as_ref()
-                    .filter(|_| track.has_started)
-                    .and_then(TrackEncoder::end)
-            };
-            if let Some(end) = end {
-                self.obj()
-                    .finish_buffer(due.buffer(&end, last.mseconds(), gst::BufferFlags::DELTA_UNIT))?;
+            let mut track = lock(&pad.imp().track);
+            if std::mem::take(&mut track.has_started) {
+                ends.extend(track.encoder.as_ref().and_then(TrackEncoder::end));
+            }
+        }
+        for end in ends {
+            if let Ok(buffer) = due.buffer(&end, gst::BufferFlags::DELTA_UNIT) {
+                self.obj().finish_buffer(buffer)?;
             }
         }
         Err(gst::FlowError::Eos)
     }
 
-    fn warn(&self, pad: &RtmpMuxPad, error: &track::Error) {
+    /// Goes on without a frame. The application is told of the first one of its kind, the log of all.
+    fn leave_out(&self, pad: &RtmpMuxPad, error: &track::Error) {
         gst::warning!(CAT, obj = pad, "a frame is left out: {error}");
-        gst::element_imp_warning!(
-            self,
-            gst::StreamError::Mux,
-            ("A frame of the pad {} is left out: {error}.", pad.name())
-        );
-    }
-}
-
-impl State {
-    /// The last tag's decoding time as running time.
-    fn last_running(&self) -> i128 {
-        self.timeline.origin().unwrap_or_default() + i128::from(self.last.nseconds())
-    }
-}
-
-/// When a tag is due downstream, in running time.
-#[derive(Clone, Copy)]
-struct Due {
-    pts: gst::ClockTime,
-    dts: gst::ClockTime,
-}
-
-impl Due {
-    /// A tag as a buffer around the memory of the frame.
-    fn buffer(self, tag: &TagBody, millis: u64, flags: gst::BufferFlags) -> gst::Buffer {
-        let size = tag.head.len() + tag.body.len();
-        let mut buffer = gst::Buffer::new();
-        if let Some(writable) = buffer.get_mut() {
-            let head = [&tag_header(kind(tag), size, millis), &tag.head[..]].concat();
-            writable.append_memory(gst::Memory::from_slice(head));
-            if !tag.body.is_empty() {
-                writable.append_memory(gst::Memory::from_slice(tag.body.clone()));
-            }
-            writable.append_memory(gst::Memory::from_slice(trailer(size)));
-            writable.set_pts(self.pts);
-            writable.set_dts(self.dts);
-            writable.set_flags(flags);
+        if lock(&pad.imp().track).tells(error) {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Mux,
+                ("A frame of the pad {} is left out: {error}.", pad.name())
+            );
         }
-        buffer
     }
-}
-
-const fn kind(tag: &TagBody) -> TagKind {
-    match tag.kind {
-        TrackKind::Audio => TagKind::Audio,
-        TrackKind::Video => TagKind::Video,
-    }
-}
-
-fn flat_tag(tag: &TagBody, millis: u64) -> Bytes {
-    flat(kind(tag), &tag.head, &tag.body, millis)
-}
-
-/// A whole tag in one piece, for headers.
-fn flat(kind: TagKind, head: &Bytes, body: &Bytes, millis: u64) -> Bytes {
-    let size = head.len() + body.len();
-    [&tag_header(kind, size, millis)[..], head, body, &trailer(size)]
-        .concat()
-        .into()
-}
-
-/// A tag header. FLV has 32 bits of milliseconds and 24 of size; the chunk writer refuses longer messages.
-#[expect(clippy::cast_possible_truncation, reason = "FLV timestamps wrap")]
-fn tag_header(kind: TagKind, size: usize, millis: u64) -> BytesMut {
-    let mut out = BytesMut::new();
-    if let Ok(header) = TagHeader::new(kind, millis as u32, size) {
-        header.encode(&mut out);
-    }
-    out
-}
-
-fn trailer(size: usize) -> Bytes {
-    let mut out = BytesMut::with_capacity(TRAILER_SIZE);
-    out.put_u32(u32::try_from(size).unwrap_or(u32::MAX).saturating_add(11));
-    out.freeze()
 }

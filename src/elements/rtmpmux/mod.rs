@@ -5,11 +5,13 @@ use gst::prelude::*;
 
 mod imp;
 mod pad;
+mod tag;
 
 glib::wrapper! {
     /// The element; see the [module](self).
     pub struct RtmpMux(ObjectSubclass<imp::RtmpMux>)
-        @extends gst_base::Aggregator, gst::Element, gst::Object;
+        @extends gst_base::Aggregator, gst::Element, gst::Object,
+        @implements gst::ChildProxy;
 }
 
 glib::wrapper! {

@@ -1,16 +1,18 @@
 //! A track: its properties, and its encoder once caps have come.
 
+use std::mem::{Discriminant, discriminant};
 use std::sync::Mutex;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use once_cell::sync::Lazy;
 
 use crate::elements::enums::EnhancedRtmp;
 use crate::elements::lock;
-use crate::elements::track::TrackEncoder;
+use crate::elements::track::{self, Times, TrackEncoder, TrackKind};
 
 /// What the properties say.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +32,41 @@ pub(super) struct Track {
     pub(super) has_started: bool,
     /// Decoding time of the last tag, in nanoseconds of the stream.
     pub(super) last: Option<gst::ClockTime>,
+    /// It has been told that timestamps went backward.
+    pub(super) has_gone_backward: bool,
+    /// What has been told of frames that were left out.
+    told: Vec<Discriminant<track::Error>>,
+}
+
+impl Track {
+    /// Whether this is the first of its kind: others say nothing new to an application.
+    pub(super) fn tells(&mut self, error: &track::Error) -> bool {
+        let kind = discriminant(error);
+        let is_new = !self.told.contains(&kind);
+        if is_new {
+            self.told.push(kind);
+        }
+        is_new
+    }
+}
+
+/// What is next on a pad.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    /// A frame; without times it is sent as soon as possible.
+    Frame(Option<Times>),
+    /// Nothing until then, in running time: no other track has to wait so long for this one.
+    Gap(Option<i128>),
+}
+
+impl Next {
+    /// When it is its turn, in running time; `None` comes first.
+    pub(super) fn due(self) -> Option<i128> {
+        match self {
+            Self::Frame(times) => times.map(|times| times.dts),
+            Self::Gap(end) => end,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -37,6 +74,43 @@ pub struct RtmpMuxPad {
     pub(super) settings: Mutex<Settings>,
     pub(super) track: Mutex<Track>,
 }
+
+impl super::RtmpMuxPad {
+    /// The kind of the pad's template.
+    pub(super) fn kind(&self) -> TrackKind {
+        kind(
+            &self
+                .pad_template()
+                .map_or_else(|| self.name(), |template| template.name()),
+        )
+    }
+
+    /// What waits, if anything does.
+    pub(super) fn next(&self) -> Option<Next> {
+        let buffer = self.peek_buffer()?;
+        let segment = self.segment();
+        // GAP events come as empty buffers.
+        if !buffer.flags().contains(gst::BufferFlags::GAP) || buffer.size() > 0 {
+            return Some(Next::Frame(Times::of(&buffer, &segment)));
+        }
+        let end =
+            |start: Times| start.pts + i128::from(buffer.duration().map_or(0, gst::ClockTime::nseconds));
+        Some(Next::Gap(Times::of(&buffer, &segment).map(end)))
+    }
+}
+
+/// The kind of a track by the name of a pad or of a template.
+pub(super) fn kind(name: &str) -> TrackKind {
+    if name.starts_with(VIDEO) {
+        TrackKind::Video
+    } else {
+        TrackKind::Audio
+    }
+}
+
+/// How names of pads begin.
+pub(super) const VIDEO: &str = "video";
+pub(super) const AUDIO: &str = "audio";
 
 #[glib::object_subclass]
 impl ObjectSubclass for RtmpMuxPad {
@@ -51,13 +125,13 @@ impl ObjectImpl for RtmpMuxPad {
             vec![
                 glib::ParamSpecUInt::builder("track-id")
                     .nick("Track id")
-                    .blurb("Track that the tags name; 0 is the one that every player reads")
+                    .blurb("Track that the tags name; 0 is the one that every player reads. Read when the first caps come")
                     .maximum(u8::MAX.into())
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecEnum::builder_with_default("enhanced", EnhancedRtmp::default())
                     .nick("Enhanced RTMP")
-                    .blurb("Whether the tags are of Enhanced RTMP")
+                    .blurb("Whether the tags are of Enhanced RTMP. Read when the first caps come")
                     .mutable_ready()
                     .build(),
             ]
@@ -93,6 +167,7 @@ impl PadImpl for RtmpMuxPad {}
 impl AggregatorPadImpl for RtmpMuxPad {
     fn flush(&self, _aggregator: &gst_base::Aggregator) -> Result<gst::FlowSuccess, gst::FlowError> {
         let mut track = lock(&self.track);
+        // What comes next is placed anew, and may be for somebody who has just come.
         track.last = None;
         track.wants_headers = true;
         Ok(gst::FlowSuccess::Ok)

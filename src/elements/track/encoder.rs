@@ -16,6 +16,9 @@ use crate::flv::{AudioPacket, FourCc, Unwritable, VideoPacket};
 /// Nanoseconds of the unit of timestamps.
 const MILLISECOND: u64 = 1_000_000;
 
+/// Part of a bit rate by which another has to differ to be told anew.
+const BIT_RATE_TOLERANCE: u32 = 4;
+
 /// The body of a tag: what was made for it, and the bytes of the buffer behind that.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct TagBody {
@@ -53,6 +56,8 @@ pub(crate) struct TrackEncoder {
     has_nanoseconds: bool,
     /// Bits a second, of tags.
     bit_rate: Option<u32>,
+    /// It is what an encoder aims at, and not what somebody has measured.
+    has_nominal_rate: bool,
     /// Colours were declared in a tag, so that it takes another to take them back.
     has_declared_color: bool,
 }
@@ -73,6 +78,7 @@ impl TrackEncoder {
             policy,
             has_nanoseconds: false,
             bit_rate: None,
+            has_nominal_rate: false,
             has_declared_color: false,
         })
     }
@@ -97,17 +103,22 @@ impl TrackEncoder {
         Ok(changes)
     }
 
-    /// Takes tags of the stream; the bit rate is for the metadata.
+    /// Takes tags of the stream; the bit rate is for the metadata. Parsers measure it for as long as the stream goes
+    /// on, so that only what is far from the last one is worth telling.
     pub(crate) fn set_tags(&mut self, tags: &gst::TagListRef) -> Changes {
         let nominal = tags.get::<gst::tags::NominalBitrate>().map(|rate| rate.get());
-        let bit_rate = nominal.or_else(|| tags.get::<gst::tags::Bitrate>().map(|rate| rate.get()));
-        let metadata = bit_rate.is_some() && bit_rate != self.bit_rate;
-        if metadata {
-            self.bit_rate = bit_rate;
-        }
+        let measured = tags.get::<gst::tags::Bitrate>().map(|rate| rate.get());
+        let known = self.bit_rate;
+        let is_far = |rate: u32| known.is_none_or(|known| rate.abs_diff(known) > known / BIT_RATE_TOLERANCE);
+        let new = match nominal {
+            Some(_) => nominal.filter(|_| nominal != known),
+            None => measured.filter(|rate| !self.has_nominal_rate && is_far(*rate)),
+        };
+        self.has_nominal_rate |= nominal.is_some();
+        self.bit_rate = new.or(known);
         Changes {
             headers: false,
-            metadata,
+            metadata: new.is_some(),
         }
     }
 

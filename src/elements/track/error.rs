@@ -38,11 +38,11 @@ impl fmt::Display for Error {
             Self::Caps { format, lack } => write!(f, "the caps of {format} need {lack}"),
             Self::NeedsEnhanced(format) => write!(
                 f,
-                "{format} needs Enhanced RTMP, which is switched off; set enhanced-rtmp to auto"
+                "{format} needs Enhanced RTMP, which is set to never"
             ),
             Self::TrackNeedsEnhanced(track) => write!(
                 f,
-                "track {track} needs Enhanced RTMP, which is switched off; set enhanced-rtmp to auto"
+                "track {track} needs Enhanced RTMP, which is set to never"
             ),
             Self::NeedsLegacy(format) => {
                 write!(f, "Enhanced RTMP has no {format}, so that it can only be track 0")
