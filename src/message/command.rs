@@ -107,6 +107,18 @@ impl Command {
         Self::new("play", transaction_id, Value::Null, arguments)
     }
 
+    /// Whether a player wants audio on the message stream that carries it, RTMP 1.0 section 7.2.2.4.
+    #[must_use]
+    pub fn receive_audio(transaction_id: f64, wanted: bool) -> Self {
+        Self::new("receiveAudio", transaction_id, Value::Null, vec![wanted.into()])
+    }
+
+    /// Whether a player wants video on the message stream that carries it, RTMP 1.0 section 7.2.2.5.
+    #[must_use]
+    pub fn receive_video(transaction_id: f64, wanted: bool) -> Self {
+        Self::new("receiveVideo", transaction_id, Value::Null, vec![wanted.into()])
+    }
+
     /// Ends what publish or play began on the message stream that carries it. Not in the specification.
     #[must_use]
     pub fn close_stream(transaction_id: f64) -> Self {

@@ -423,6 +423,15 @@ impl Client {
             Intent::Play { start, buffer_length } => {
                 let command = Command::play(transaction, config.stream.clone(), start.as_number());
                 send(cx.link, chunk_stream::STREAM, stream_id, &command)?;
+                // Everything is sent unless it is refused, and nobody needs to hear what is so anyway.
+                if !config.receive_audio {
+                    let command = Command::receive_audio(0.0, false);
+                    send(cx.link, chunk_stream::STREAM, stream_id, &command)?;
+                }
+                if !config.receive_video {
+                    let command = Command::receive_video(0.0, false);
+                    send(cx.link, chunk_stream::STREAM, stream_id, &command)?;
+                }
                 cx.link.send_user_control(&UserControl::SetBufferLength {
                     stream_id,
                     millis: buffer_length,

@@ -131,6 +131,11 @@ pub struct ClientConfig {
     pub chunk_size: u32,
     /// Whether FCSubscribe precedes play; some content delivery networks ask for it.
     pub subscribe: Option<Text>,
+    /// Whether a player wants audio messages; if not, the server is asked with receiveAudio not to send any. Some
+    /// send them all the same.
+    pub receive_audio: bool,
+    /// Whether a player wants video messages, as [`Self::receive_audio`].
+    pub receive_video: bool,
     /// How the stream is ended.
     pub stop_commands: StopCommands,
     /// How long the handshake, connect, createStream, and publish or play may take each; `None` is for ever.
@@ -160,6 +165,8 @@ impl ClientConfig {
             handshake: Style::Digest,
             chunk_size: DEFAULT_CHUNK_SIZE,
             subscribe: None,
+            receive_audio: true,
+            receive_video: true,
             stop_commands: StopCommands::default(),
             timeout: Some(DEFAULT_TIMEOUT),
             idle_timeout: None,

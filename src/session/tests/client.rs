@@ -100,6 +100,42 @@ fn play_speaks_in_the_order_and_with_the_numbers_of_the_field() {
 }
 
 #[test]
+fn what_a_player_does_not_want_is_refused_right_after_play() {
+    let expected = [
+        (true, false, vec!["8/1 receiveVideo(0, null, false)"]),
+        (false, true, vec!["8/1 receiveAudio(0, null, false)"]),
+        (
+            false,
+            false,
+            vec![
+                "8/1 receiveAudio(0, null, false)",
+                "8/1 receiveVideo(0, null, false)",
+            ],
+        ),
+        (true, true, vec![]),
+    ];
+    for (receive_audio, receive_video, refusals) in expected {
+        let config = |intent: ClientConfig| ClientConfig {
+            receive_audio,
+            receive_video,
+            ..intent
+        };
+        let mut script = Script::asked_for_stream(config(to_play()));
+        script.command(0, &stream_created(2.0, 1.0)).unwrap();
+        let buffer = "2/0 SetBufferLength { stream_id: 1, millis: 3000 }";
+        let mut said = vec![r#"8/1 play(3, null, "key", -2)"#];
+        said.extend(refusals);
+        said.push(buffer);
+        assert_eq!(script.hear(), said);
+
+        // A publisher receives nothing and refuses nothing.
+        let mut script = Script::asked_for_stream(config(to_publish()));
+        script.command(0, &stream_created(4.0, 1.0)).unwrap();
+        assert_eq!(script.hear(), [r#"8/1 publish(5, null, "key", "live")"#]);
+    }
+}
+
+#[test]
 fn every_option_finds_its_place_on_the_wire() {
     let config = ClientConfig {
         flash_version: Some("FMLE/3.0 (compatible; x)".into()),
