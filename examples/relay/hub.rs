@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gstrtmp::amf::Text;
-use gstrtmp::session::{self, Event, Level, Media, Request, ServerConfig, Session, Status};
+use gstrtmp::session::{self, Capabilities, Event, Level, Media, Request, ServerConfig, Session, Status};
 use gstrtmp::transport::listener::Listener;
 use gstrtmp::transport::tcp::{Socket, TcpOptions};
 use gstrtmp::transport::{Driver, Error};
@@ -196,6 +196,7 @@ impl Hub {
         }
         let config = ServerConfig {
             chunk_size: self.options.chunk_size,
+            enhanced: Some(Capabilities::forwarding()),
             ..ServerConfig::new(entropy)
         };
         let session = Session::server(Arc::new(config), now);

@@ -89,6 +89,12 @@ pub(super) fn bad_flv(error: &crate::flv::Error) -> gst::ErrorMessage {
     message(gst::StreamError::Format, &text, None)
 }
 
+/// Caps of an elementary stream that cannot be published.
+pub(super) fn bad_track(error: &super::track::Error) -> gst::ErrorMessage {
+    let text = format!("The input cannot be published: {error}.");
+    message(gst::StreamError::Format, &text, None)
+}
+
 /// A connection that failed.
 pub(super) fn failed(error: &transport::Error, side: Side, url: &RtmpUrl) -> gst::ErrorMessage {
     let authority = format!("{}:{}", url.host(), url.port());

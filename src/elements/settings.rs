@@ -6,10 +6,10 @@ use std::time::Duration;
 use gst::glib;
 use gst::prelude::*;
 
-use super::enums::{Authmod, Scheme, TlsValidation};
+use super::enums::{Authmod, EnhancedRtmp, Scheme, TlsValidation};
 use super::error;
 use crate::amf::Text;
-use crate::session::{ClientConfig, Intent, PlayStart, StopCommands};
+use crate::session::{Capabilities, ClientConfig, Intent, PlayStart, StopCommands, Support};
 use crate::transport::{Target, tcp::TcpOptions};
 use crate::url::{ConnectArgs, RtmpUrl, UrlError};
 
@@ -43,6 +43,7 @@ pub(super) struct Settings {
     extra_connect_args: Option<String>,
     connect_args: Option<String>,
     pub(super) async_connect: bool,
+    pub(super) enhanced_rtmp: EnhancedRtmp,
 }
 
 impl Default for Settings {
@@ -61,6 +62,7 @@ impl Default for Settings {
             extra_connect_args: None,
             connect_args: None,
             async_connect: true,
+            enhanced_rtmp: EnhancedRtmp::default(),
         }
     }
 }
@@ -71,6 +73,10 @@ pub(super) struct Role {
     pub(super) chunk_size: u32,
     pub(super) stop_commands: StopCommands,
     pub(super) idle_timeout: Option<Duration>,
+    /// What the element can do with the codecs of Enhanced RTMP.
+    pub(super) support: Support,
+    pub(super) receive_audio: bool,
+    pub(super) receive_video: bool,
 }
 
 impl Settings {
@@ -173,6 +179,7 @@ impl Settings {
             "extra-connect-args" => self.extra_connect_args = text(),
             "connect-args" => self.connect_args = text(),
             "async-connect" => self.async_connect = value.get().unwrap_or(true),
+            "enhanced-rtmp" => self.enhanced_rtmp = value.get().unwrap_or_default(),
             _ => return false,
         }
         true
@@ -204,6 +211,7 @@ impl Settings {
             "extra-connect-args" => self.extra_connect_args.to_value(),
             "connect-args" => self.connect_args.to_value(),
             "async-connect" => self.async_connect.to_value(),
+            "enhanced-rtmp" => self.enhanced_rtmp.to_value(),
             _ => return None,
         })
     }
@@ -294,6 +302,11 @@ impl Settings {
         config.chunk_size = role.chunk_size;
         config.stop_commands = role.stop_commands;
         config.idle_timeout = role.idle_timeout;
+        config.receive_audio = role.receive_audio;
+        config.receive_video = role.receive_video;
+        if self.enhanced_rtmp != EnhancedRtmp::Never {
+            config.enhanced = Some(Capabilities::all(role.support));
+        }
         config.timeout = self.timeout();
 
         let target = Target {
@@ -387,6 +400,13 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .nick("Connect asynchronously")
             .blurb("Connect while the element starts instead of when the first data is due")
             .default_value(true)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("enhanced-rtmp", EnhancedRtmp::default())
+            .nick("Enhanced RTMP")
+            .blurb(
+                "Whether connect announces Enhanced RTMP, and when a sink of elementary streams sends its tags",
+            )
             .mutable_ready()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")

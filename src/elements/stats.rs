@@ -1,5 +1,6 @@
 //! The `stats` property: rtmp2's field names where it has the figure, and ours beside them.
 
+use crate::session::Codecs;
 use crate::transport::Stats;
 
 /// The structure for `stats`. A field whose figure is not known yet is 0 or left out.
@@ -42,7 +43,37 @@ pub(super) fn structure(stats: &Stats) -> gst::Structure {
     if let Some(code) = session.and_then(|s| s.last_status.as_deref()) {
         builder = builder.field("last-status", code);
     }
+    if let Some(capabilities) = session.and_then(|s| s.peer_capabilities.as_deref()) {
+        builder = builder
+            .field("video-fourcc-info-map", codecs(&capabilities.video))
+            .field("audio-fourcc-info-map", codecs(&capabilities.audio))
+            .field("reconnect", capabilities.reconnect)
+            .field("multitrack", capabilities.multitrack)
+            .field("mod-ex", capabilities.mod_ex)
+            .field("timestamp-nano-offset", capabilities.nanoseconds)
+            .field("hdr", capabilities.hdr);
+    }
     builder.build()
+}
+
+/// What a server can do with codecs: a sum of 1 decode, 2 encode, 4 forward by FourCC, and under `any` whatever the
+/// codec.
+fn codecs(codecs: &Codecs) -> gst::Structure {
+    let mut map = gst::Structure::new_empty("fourcc-info-map");
+    if codecs.any.is_any() {
+        map.set("any", u32::from(codecs.any.bits()));
+    }
+    for (codec, support) in &codecs.named {
+        // A server may send characters that no field's name can have, and no codec's does.
+        let name = codec.to_string();
+        if name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+        {
+            map.set(name, u32::from(support.bits()));
+        }
+    }
+    map
 }
 
 fn nanoseconds(duration: std::time::Duration) -> u64 {

@@ -44,6 +44,12 @@ impl Support {
         self.0 != 0
     }
 
+    /// The sum: 1 decode, 2 encode, 4 forward.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     fn from_value(value: &Value) -> Self {
         integer(value)
             .and_then(|bits| u8::try_from(bits & 7).ok())

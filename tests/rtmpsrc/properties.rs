@@ -31,6 +31,7 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("extra-connect-args", "gchararray", ""),
     ("connect-args", "gchararray", ""),
     ("async-connect", "gboolean", "true"),
+    ("enhanced-rtmp", "GstRsRtmpEnhanced", "auto"),
     ("idle-timeout", "guint 0..4294967295", "0"),
     ("no-eof-is-error", "gboolean", "true"),
     ("is-live", "gboolean", "true"),

@@ -138,6 +138,11 @@ impl Pipeline {
         self.set_state(gst::State::Paused)
     }
 
+    /// Stops the pipeline, so that it can be started again.
+    pub fn ready(&self) -> Result<()> {
+        self.set_state(gst::State::Ready)
+    }
+
     fn set_state(&self, state: gst::State) -> Result<()> {
         match self.pipeline.set_state(state) {
             Ok(_) => Ok(()),
@@ -196,6 +201,20 @@ impl Pipeline {
             matches!(message, gst::MessageView::Eos(_)).then_some(())
         })
         .context("waiting for the end of the stream")
+    }
+
+    /// Waits until the pipeline has come to the end of its stream; gives the warnings of the way.
+    pub fn warnings_until_eos(&self) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        self.wait_for(wait::LONG * 2, |message| match message {
+            gst::MessageView::Warning(warning) => {
+                warnings.push(warning.error().message().to_owned());
+                None
+            }
+            message => matches!(message, gst::MessageView::Eos(_)).then_some(()),
+        })
+        .context("waiting for the end of the stream")?;
+        Ok(warnings)
     }
 
     /// Waits until the pipeline is in the state that it was set to.

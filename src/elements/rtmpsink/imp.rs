@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -12,12 +11,15 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use once_cell::sync::{Lazy, OnceCell};
 
-use super::tags::Tags;
+use super::codecs;
+use super::input::{Fault, Input};
 use crate::elements::enums::StopCommands;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
-use crate::elements::{SOONEST_FAILURE, lock, post_status, stats};
-use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, PublishKind};
+use crate::elements::track::TrackKind;
+use crate::elements::{SOONEST_FAILURE, caps, lock, post_status, stats};
+use crate::flv;
+use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, PublishKind, Support};
 use crate::transport::wake::Wake;
 use crate::transport::{self, Connection, LostHook, Stats, Stopped};
 
@@ -60,7 +62,7 @@ pub struct RtmpSink {
     wakes: OnceCell<Wakes>,
     /// Never held while anything is waited for.
     connection: Mutex<Option<Arc<Connection>>>,
-    tags: Mutex<Tags>,
+    input: Mutex<Input>,
     last_stats: Mutex<Stats>,
     /// Whether the failure of the connection was posted: it may be found out in more than one place.
     failed: AtomicBool,
@@ -153,7 +155,7 @@ impl ElementImpl for RtmpSink {
             gst::subclass::ElementMetadata::new(
                 "RTMP sink",
                 "Sink/Network",
-                "Publishes FLV to an RTMP server",
+                "Publishes FLV, or one elementary stream, to an RTMP server",
                 crate::elements::AUTHORS,
             )
         });
@@ -162,7 +164,9 @@ impl ElementImpl for RtmpSink {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
-            let caps = gst::Caps::new_empty_simple("video/x-flv");
+            let mut caps = gst::Caps::new_empty_simple("video/x-flv");
+            caps.merge(caps::sink_template(TrackKind::Video));
+            caps.merge(caps::sink_template(TrackKind::Audio));
             gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &caps)
                 .into_iter()
                 .collect()
@@ -198,7 +202,7 @@ impl ElementImpl for RtmpSink {
         let success = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
             self.disconnect();
-            *lock(&self.tags) = Tags::default();
+            *lock(&self.input) = Input::default();
         }
         Ok(success)
     }
@@ -225,7 +229,7 @@ impl BaseSinkImpl for RtmpSink {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         self.disconnect();
-        *lock(&self.tags) = Tags::default();
+        *lock(&self.input) = Input::default();
         Ok(())
     }
 
@@ -244,29 +248,31 @@ impl BaseSinkImpl for RtmpSink {
     }
 
     fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let headers = stream_headers(caps);
-        gst::debug!(CAT, imp = self, "caps with {} stream headers", headers.len());
-        if headers.is_empty() {
-            return Ok(());
-        }
-        let taken = lock(&self.tags).set_headers(headers);
-        taken.map_err(|error| {
+        let policy = lock(&self.settings).0.enhanced_rtmp;
+        let taken = lock(&self.input).set_caps(caps, policy);
+        taken.map_err(|fault| {
             // Upstream hears no more of it than that the caps were refused.
-            self.post_error_message(error::bad_flv(&error));
-            gst::loggable_error!(CAT, "the caps' streamheader is not FLV: {error}")
+            let (error, why) = match fault {
+                Fault::Flv(error) => (error::bad_flv(&error), error.to_string()),
+                Fault::Track(error) => (error::bad_track(&error), error.to_string()),
+            };
+            self.post_error_message(error);
+            gst::loggable_error!(CAT, "the caps cannot be published: {why}")
         })
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        lock(&self.tags).push(bytes(buffer.clone())?);
+        let segment = self.obj().segment();
+        lock(&self.input).push(buffer.clone(), &segment)?;
         self.publish()
     }
 
     fn render_list(&self, list: &gst::BufferList) -> Result<gst::FlowSuccess, gst::FlowError> {
         {
-            let mut tags = lock(&self.tags);
+            let segment = self.obj().segment();
+            let mut input = lock(&self.input);
             for buffer in list.iter_owned() {
-                tags.push(bytes(buffer)?);
+                input.push(buffer, &segment)?;
             }
         }
         self.publish()
@@ -286,8 +292,9 @@ impl BaseSinkImpl for RtmpSink {
                     wakes.closing.reset();
                 }
                 // What follows starts at a tag; messages that were begun are still sent to their end.
-                lock(&self.tags).flush();
+                lock(&self.input).flush();
             }
+            gst::EventView::Tag(tag) => lock(&self.input).set_tags(tag.tag()),
             _ => {}
         }
         self.parent_event(event)
@@ -335,6 +342,9 @@ impl RtmpSink {
             chunk_size: own.chunk_size,
             stop_commands: own.stop_commands.into(),
             idle_timeout: None,
+            support: Support::ENCODE,
+            receive_audio: true,
+            receive_video: true,
         })
     }
 
@@ -345,7 +355,7 @@ impl RtmpSink {
 
     fn open(&self, (target, config): settings::Prepared) -> Result<Arc<Connection>, gst::ErrorMessage> {
         gst::info!(CAT, imp = self, "connecting to {}", lock(&self.settings).0.url());
-        lock(&self.tags).start_over();
+        lock(&self.input).start_over();
         self.failed.store(false, Ordering::Relaxed);
         let connection = Connection::open(target, config, Some(self.lost_hook()))
             .map_err(|error| error::no_resources(&error))?;
@@ -382,6 +392,7 @@ impl RtmpSink {
         self.resume_until(|wake| connection.wait_ready(wake))?;
 
         let (media, error) = self.take_media();
+        self.check_codecs(&connection, &media);
         let mut media = Some(media);
         self.resume_until(|wake| connection.send(media.take().unwrap_or_default(), wake))?;
         while let Some(event) = connection.poll_event() {
@@ -402,20 +413,48 @@ impl RtmpSink {
         }
     }
 
+    /// Warns of a codec that the server has said it cannot take. It may be wrong: the codec is published all the same.
+    fn check_codecs(&self, connection: &Connection, media: &[Media]) {
+        for media in media {
+            let Some(codec) = codecs::announced(media) else {
+                continue;
+            };
+            let server = connection
+                .stats()
+                .session
+                .and_then(|session| session.peer_capabilities);
+            if server.is_some_and(|server| codecs::is_left_out(codec, media.kind, &server)) {
+                gst::element_imp_warning!(
+                    self,
+                    gst::StreamError::CodecNotFound,
+                    (
+                        "The server does not list {} among the codecs of Enhanced RTMP that it takes. Players may get nothing.",
+                        codec
+                    )
+                );
+            }
+        }
+    }
+
     /// All complete tags, and the error that ends them.
-    fn take_media(&self) -> (Vec<Media>, Option<crate::flv::Error>) {
-        let mut tags = lock(&self.tags);
-        let encrypted = tags.encrypted();
+    fn take_media(&self) -> (Vec<Media>, Option<flv::Error>) {
+        let mut input = lock(&self.input);
+        let encrypted = input.encrypted();
         let mut media = Vec::new();
+        let mut left_out = Vec::new();
         let error = loop {
-            match tags.next() {
+            match input.next() {
                 Ok(Some(message)) => media.push(message),
                 Ok(None) => break None,
-                Err(error) => break Some(error),
+                Err(Fault::Flv(error)) => break Some(error),
+                Err(Fault::Track(error)) => left_out.push(error),
             }
         };
-        let encrypted_now = tags.encrypted();
-        drop(tags);
+        let encrypted_now = input.encrypted();
+        drop(input);
+        for error in left_out {
+            gst::element_imp_warning!(self, gst::StreamError::Mux, ("A frame is left out: {}.", error));
+        }
         if encrypted == 0 && encrypted_now > 0 {
             gst::element_imp_warning!(
                 self,
@@ -452,7 +491,7 @@ impl RtmpSink {
 
     /// EOS: everything is written, the stop commands are sent and the connection is shut down. Whether it went well.
     fn drain(&self) -> bool {
-        let pending = lock(&self.tags).pending();
+        let pending = lock(&self.input).pending();
         if pending > 0 {
             gst::element_imp_warning!(
                 self,
@@ -468,7 +507,12 @@ impl RtmpSink {
         let (Some(connection), Some(wakes)) = (connection, self.wakes.get()) else {
             return true;
         };
-        let closed = connection.close(&wakes.closing, timeout);
+        let end = lock(&self.input).end();
+        let ended = match end {
+            Some(end) => connection.send([end], &wakes.closing),
+            None => Ok(()),
+        };
+        let closed = ended.and_then(|()| connection.close(&wakes.closing, timeout));
         self.keep_stats(&connection);
         *lock(&self.connection) = None;
         let error = match closed {
@@ -530,27 +574,4 @@ impl RtmpSink {
         self.post_error_message(error);
         gst::FlowError::Error
     }
-}
-
-/// The buffer's bytes without a copy, unless it consists of several memories.
-fn bytes(buffer: gst::Buffer) -> Result<Bytes, gst::FlowError> {
-    let mapped = buffer
-        .into_mapped_buffer_readable()
-        .map_err(|_| gst::FlowError::Error)?;
-    Ok(Bytes::from_owner(mapped))
-}
-
-fn stream_headers(caps: &gst::Caps) -> Vec<Bytes> {
-    let Some(value) = caps.structure(0).and_then(|s| s.value("streamheader").ok()) else {
-        return Vec::new();
-    };
-    let buffers: Vec<gst::Buffer> = if let Ok(array) = value.get::<gst::ArrayRef<'_>>() {
-        array.iter().filter_map(|value| value.get().ok()).collect()
-    } else {
-        value.get().into_iter().collect()
-    };
-    buffers
-        .into_iter()
-        .filter_map(|buffer| bytes(buffer).ok())
-        .collect()
 }

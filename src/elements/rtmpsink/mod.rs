@@ -1,10 +1,13 @@
-//! `rtmpsink`: publishes FLV over RTMP.
+//! `rtmpsink`: publishes FLV, or one elementary stream, over RTMP.
 
 use gst::glib;
 use gst::prelude::*;
 
+mod codecs;
 mod imp;
+mod input;
 mod tags;
+mod track;
 
 glib::wrapper! {
     /// The element; see the [module](self).

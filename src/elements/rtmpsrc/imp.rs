@@ -14,13 +14,16 @@ use once_cell::sync::{Lazy, OnceCell};
 
 use super::burst::Burst;
 use super::properties::{self, SrcSettings};
-use super::stream::{Item, Segment, Stream, buffer, caps, header_buffer, time};
+use super::stream::{Item, Segment, Stream, caps, header_buffer, time};
 use super::tags::{Output, Tags, is_frame, is_key_frame};
+use super::track::{Track, Wish};
+use crate::elements::caps::src_template;
 use crate::elements::enums::StartMode;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
+use crate::elements::track::TrackKind;
 use crate::elements::{SOONEST_FAILURE, lock, post_status, stats};
-use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, MediaKind, Phase, Status};
+use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, MediaKind, Phase, Status, Support};
 use crate::transport::tcp;
 use crate::transport::wake::Wake;
 use crate::transport::{self, Connection, Stats, Stopped};
@@ -113,7 +116,7 @@ impl ElementImpl for RtmpSrc {
             gst::subclass::ElementMetadata::new(
                 "RTMP source",
                 "Source/Network",
-                "Plays FLV from an RTMP server",
+                "Plays a stream from an RTMP server as FLV, or one elementary stream of it",
                 crate::elements::AUTHORS,
             )
         });
@@ -122,7 +125,9 @@ impl ElementImpl for RtmpSrc {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
-            let caps = gst::Caps::new_empty_simple("video/x-flv");
+            let mut caps = gst::Caps::new_empty_simple("video/x-flv");
+            caps.merge(src_template(TrackKind::Video));
+            caps.merge(src_template(TrackKind::Audio));
             gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &caps)
                 .into_iter()
                 .collect()
@@ -276,7 +281,13 @@ impl PushSrcImpl for RtmpSrc {
                 return Err(self.stopped(stopped));
             }
             let since = connection.stats().ready_since;
-            lock(&self.stream).connected = Some(since.unwrap_or_else(Instant::now));
+            let track = match Wish::of(self.obj().src_pad()) {
+                Wish::Flv => None,
+                Wish::Track(wanted) => Some(Track::new(wanted)),
+            };
+            let mut stream = lock(&self.stream);
+            stream.connected = Some(since.unwrap_or_else(Instant::now));
+            stream.track = track;
         }
         if self.resumed.swap(false, Ordering::Relaxed) {
             self.catch_up(&connection, wake);
@@ -285,15 +296,18 @@ impl PushSrcImpl for RtmpSrc {
             if let Some(buffer) = self.next_buffer() {
                 return Ok(CreateSuccess::NewBuffer(buffer));
             }
+            let deadline = self.check_track()?;
             let next = lock(&self.stream).next.take();
             let event = match next {
                 Some(event) => event,
-                None => connection
-                    .next_event(wake, None)
-                    .map_err(|stopped| self.stopped(stopped))?,
+                None => match connection.next_event(wake, deadline) {
+                    Ok(event) => event,
+                    Err(Stopped::Elapsed) => return Err(self.misfit()),
+                    Err(stopped) => return Err(self.stopped(stopped)),
+                },
             };
             if let Some(media) = self.handle(event)?
-                && lock(&self.stream).accepts(&media)
+                && lock(&self.stream).takes(&media)
             {
                 let mut batch = vec![media];
                 if self.begins_burst(&batch) {
@@ -333,6 +347,7 @@ impl URIHandlerImpl for RtmpSrc {
 impl RtmpSrc {
     /// Whether the settings can be used, and what they come to.
     fn prepare(&self) -> Result<settings::Prepared, gst::ErrorMessage> {
+        let wish = Wish::of(self.obj().src_pad());
         let settings = lock(&self.settings);
         let (shared, own) = &*settings;
         shared.connection(Role {
@@ -343,6 +358,9 @@ impl RtmpSrc {
             chunk_size: DEFAULT_CHUNK_SIZE,
             stop_commands: session::StopCommands::default(),
             idle_timeout: own.idle_timeout(),
+            support: Support::DECODE,
+            receive_audio: wish.takes(TrackKind::Audio),
+            receive_video: wish.takes(TrackKind::Video),
         })
     }
 
@@ -370,6 +388,9 @@ impl RtmpSrc {
         match event {
             Event::Media(media) => return Ok(Some(media)),
             Event::Status(status) => self.tell(&status),
+            Event::Eof if lock(&self.stream).track.as_ref().is_some_and(Track::was_missed) => {
+                return Err(self.misfit());
+            }
             Event::Eof => {
                 gst::info!(CAT, imp = self, "the stream has ended");
                 return Err(gst::FlowError::Eos);
@@ -424,6 +445,10 @@ impl RtmpSrc {
                         gst::debug!(CAT, imp = self, "caps were not taken: {error}");
                     }
                 }
+                Item::Tags(tags) => {
+                    // Through the base class, which keeps them behind the segment.
+                    self.parent_send_event(gst::event::Tag::new(tags));
+                }
                 Item::Segment(Segment { start, base }) => {
                     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
                     segment.set_start(time(start));
@@ -452,6 +477,7 @@ impl RtmpSrc {
         let mut burst = Burst::new(Instant::now());
         while let Some(deadline) = burst.deadline(Instant::now()) {
             match connection.next_event(wake, Some(deadline)) {
+                Ok(Event::Media(media)) if !lock(&self.stream).wants(&media) => {}
                 Ok(Event::Media(media)) => {
                     if is_frame(&media) {
                         burst.note(media.timestamp);
@@ -489,10 +515,11 @@ impl RtmpSrc {
             StartMode::LowestLatency if is_live => frames().max(),
             StartMode::LowestLatency | StartMode::Smooth => first,
         };
-        let header = (!has_started && stream.tags.has_started()).then(|| stream.tags.file_header());
+        let wants_header = stream.track.is_none() && !has_started && stream.tags.has_started();
+        let header = wants_header.then(|| stream.tags.file_header());
         let mut header = header.map(|header| header_buffer(header, first));
         for mut output in outputs {
-            if let Some(headers) = output.headers.take() {
+            if let (Some(headers), None) = (output.headers.take(), &stream.track) {
                 stream.ready.push_back(Item::Caps(caps(headers)));
             }
             if output.has_frame() {
@@ -513,7 +540,7 @@ impl RtmpSrc {
                 stream.ready.push_back(Item::Segment(segment));
             }
             for tag in output.tags {
-                stream.put_buffer(buffer(tag));
+                stream.put_tag(tag);
             }
         }
     }
@@ -541,7 +568,7 @@ impl RtmpSrc {
             let mut segment = stream.segment;
             let waiting = stream.ready.len();
             stream.ready.retain(|item| match item {
-                Item::Caps(_) => true,
+                Item::Caps(_) | Item::Tags(_) => true,
                 Item::Segment(_) => {
                     segment = None;
                     false
@@ -587,6 +614,37 @@ impl RtmpSrc {
         gst::info!(CAT, imp = self, "dropped {dropped} messages of the pause");
         lock(&self.stream).wants_key_frame = !can_start;
         self.put_out(kept);
+    }
+
+    /// Warns of packets that were left out, and fails if the stream lacks what downstream wants; until when to wait for
+    /// it if it has not come yet.
+    fn check_track(&self) -> Result<Option<Instant>, gst::FlowError> {
+        let (complaints, is_unfit, deadline) = {
+            let mut stream = lock(&self.stream);
+            let Some(track) = &mut stream.track else {
+                return Ok(None);
+            };
+            (track.take_complaints(), track.is_unfit(), track.deadline())
+        };
+        for complaint in complaints {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Demux,
+                ("A packet is left out: {}.", complaint)
+            );
+        }
+        if is_unfit {
+            return Err(self.misfit());
+        }
+        Ok(deadline)
+    }
+
+    /// The stream does not carry what downstream takes.
+    fn misfit(&self) -> gst::FlowError {
+        let sentence = lock(&self.stream).track.as_ref().map(Track::misfit);
+        let sentence = sentence.unwrap_or_default();
+        gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{}", sentence));
+        gst::FlowError::NotNegotiated
     }
 
     fn stopped(&self, stopped: Stopped) -> gst::FlowError {

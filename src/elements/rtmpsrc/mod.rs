@@ -8,6 +8,7 @@ mod imp;
 mod properties;
 mod stream;
 mod tags;
+mod track;
 
 glib::wrapper! {
     /// The element; see the [module](self).

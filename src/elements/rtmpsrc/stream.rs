@@ -7,6 +7,7 @@ use bytes::Bytes;
 use gst::prelude::*;
 
 use super::tags::{FlvTag, Tags, is_frame, is_key_frame};
+use super::track::Track;
 use crate::session::{Event, Media, MediaKind};
 
 /// Tags of at most this size are put in one piece: a copy of them costs less than two more memories.
@@ -16,6 +17,8 @@ const SMALL_TAG: usize = 512;
 #[derive(Default)]
 pub(super) struct Stream {
     pub(super) tags: Tags,
+    /// Instead of FLV, the one track that downstream wants.
+    pub(super) track: Option<Track>,
     pub(super) ready: VecDeque<Item>,
     /// The segment that buffers are put out in, once there is one.
     pub(super) segment: Option<Segment>,
@@ -32,14 +35,16 @@ pub(super) struct Stream {
 }
 
 /// What goes downstream, in its order.
+#[derive(Debug)]
 pub(super) enum Item {
     Caps(gst::Caps),
+    Tags(gst::TagList),
     Segment(Segment),
     Buffer(gst::Buffer),
 }
 
 /// Where the stream's time lies in the pipeline's.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     /// Milliseconds of the stream.
     pub(super) start: i64,
@@ -57,7 +62,7 @@ impl Segment {
 
 impl Stream {
     /// Whether a message is of use, or comes before the key frame that is awaited.
-    pub(super) fn accepts(&mut self, media: &Media) -> bool {
+    fn accepts(&mut self, media: &Media) -> bool {
         if self.wants_key_frame && is_frame(media) {
             let can_start = is_key_frame(media) || (media.kind == MediaKind::Audio && !self.tags.has_video());
             self.wants_key_frame = !can_start;
@@ -73,6 +78,32 @@ impl Stream {
         let is_buffer = |item: &Item| matches!(item, Item::Buffer(_));
         let at = self.ready.iter().position(is_buffer).unwrap_or(self.ready.len());
         self.ready.insert(at, Item::Segment(segment));
+    }
+
+    /// Whether a message is to be put out.
+    pub(super) fn takes(&mut self, media: &Media) -> bool {
+        self.wants(media) && self.accepts(media)
+    }
+
+    /// Whether a message is for what downstream wants.
+    pub(super) fn wants(&mut self, media: &Media) -> bool {
+        match &mut self.track {
+            Some(track) => track.wants(media, Instant::now()),
+            None => true,
+        }
+    }
+
+    /// Puts out a tag, or what is in it of the track that is wanted.
+    pub(super) fn put_tag(&mut self, tag: FlvTag) {
+        let Some(track) = &mut self.track else {
+            return self.put_buffer(buffer(tag));
+        };
+        for item in track.take(&tag) {
+            match item {
+                Item::Buffer(buffer) => self.put_buffer(buffer),
+                Item::Caps(_) | Item::Tags(_) | Item::Segment(_) => self.ready.push_back(item),
+            }
+        }
     }
 
     pub(super) fn put_buffer(&mut self, mut buffer: gst::Buffer) {
@@ -111,7 +142,7 @@ pub(super) fn header_buffer(header: Bytes, at: Option<i64>) -> gst::Buffer {
     buffer
 }
 
-pub(super) fn buffer(tag: FlvTag) -> gst::Buffer {
+fn buffer(tag: FlvTag) -> gst::Buffer {
     let mut buffer = if tag.head.len() + tag.body.len() + tag.trailer.len() <= SMALL_TAG {
         gst::Buffer::from_slice([&tag.head[..], &tag.body[..], &tag.trailer[..]].concat())
     } else {

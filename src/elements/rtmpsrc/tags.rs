@@ -31,6 +31,7 @@ const SIGNED_LIMIT: i64 = 1 << 31;
 /// One FLV tag, ready to be made a buffer: `head`, `body` and `trailer` in this order.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct FlvTag {
+    pub(super) kind: MediaKind,
     pub(super) head: Bytes,
     pub(super) body: Bytes,
     pub(super) trailer: Bytes,
@@ -321,6 +322,7 @@ impl Tags {
             _ => (false, 0),
         };
         Some(FlvTag {
+            kind: media.kind,
             head: head.freeze(),
             body,
             trailer: trailer.freeze(),

@@ -1,0 +1,145 @@
+//! What comes down a pipeline, by its caps: FLV, or one elementary stream.
+
+use bytes::Bytes;
+
+use super::tags::Tags;
+use super::track::Track;
+use crate::elements::enums::EnhancedRtmp;
+use crate::elements::track;
+use crate::flv;
+use crate::session::Media;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) enum Input {
+    Flv(Box<Tags>),
+    Track(Box<Track>),
+}
+
+/// What is wrong with the input.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It is not FLV, and cannot go on.
+    Flv(flv::Error),
+    /// Caps that no tag can carry, or a frame that is left out.
+    Track(track::Error),
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self::Flv(Box::default())
+    }
+}
+
+impl Input {
+    /// Takes new caps.
+    pub(super) fn set_caps(&mut self, caps: &gst::CapsRef, policy: EnhancedRtmp) -> Result<(), Fault> {
+        if caps
+            .structure(0)
+            .is_some_and(|structure| structure.name() == "video/x-flv")
+        {
+            if matches!(self, Self::Track(_)) {
+                *self = Self::default();
+            }
+            let headers = stream_headers(caps);
+            return match self {
+                Self::Flv(tags) if !headers.is_empty() => tags.set_headers(headers).map_err(Fault::Flv),
+                Self::Flv(_) | Self::Track(_) => Ok(()),
+            };
+        }
+        match self {
+            Self::Track(track) => track.set_caps(caps).map_err(Fault::Track),
+            Self::Flv(_) => {
+                *self = Self::Track(Box::new(Track::new(caps, policy).map_err(Fault::Track)?));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes tags of the stream. A muxer has put those of FLV into its metadata.
+    pub(super) fn set_tags(&mut self, list: &gst::TagListRef) {
+        if let Self::Track(track) = self {
+            track.set_tags(list);
+        }
+    }
+
+    /// Forgets what a server was told: another connection begins.
+    pub(super) fn start_over(&mut self) {
+        match self {
+            Self::Flv(tags) => tags.start_over(),
+            Self::Track(track) => track.start_over(),
+        }
+    }
+
+    /// Drops what was cut off by a flush.
+    pub(super) fn flush(&mut self) {
+        match self {
+            Self::Flv(tags) => tags.flush(),
+            Self::Track(track) => track.flush(),
+        }
+    }
+
+    /// Adds a buffer of the stream.
+    pub(super) fn push(&mut self, buffer: gst::Buffer, segment: &gst::Segment) -> Result<(), gst::FlowError> {
+        match self {
+            Self::Flv(tags) => tags.push(bytes(buffer)?),
+            Self::Track(track) => track.push(buffer, segment),
+        }
+        Ok(())
+    }
+
+    /// The next message to publish, or `None` until more is pushed.
+    pub(super) fn next(&mut self) -> Result<Option<Media>, Fault> {
+        match self {
+            Self::Flv(tags) => tags.next().map_err(Fault::Flv),
+            Self::Track(track) => track.next().map_err(Fault::Track),
+        }
+    }
+
+    /// How many tags were left out because they are encrypted.
+    pub(super) const fn encrypted(&self) -> u64 {
+        match self {
+            Self::Flv(tags) => tags.encrypted(),
+            Self::Track(_) => 0,
+        }
+    }
+
+    /// Bytes of a tag that has not come to its end.
+    pub(super) fn pending(&self) -> usize {
+        match self {
+            Self::Flv(tags) => tags.pending(),
+            Self::Track(_) => 0,
+        }
+    }
+
+    /// The message that ends the stream, if there is one; a muxer has sent its own.
+    pub(super) fn end(&self) -> Option<Media> {
+        match self {
+            Self::Flv(_) => None,
+            Self::Track(track) => track.end(),
+        }
+    }
+}
+
+/// The buffer's bytes without a copy, unless it consists of several memories.
+fn bytes(buffer: gst::Buffer) -> Result<Bytes, gst::FlowError> {
+    let mapped = buffer
+        .into_mapped_buffer_readable()
+        .map_err(|_| gst::FlowError::Error)?;
+    Ok(Bytes::from_owner(mapped))
+}
+
+fn stream_headers(caps: &gst::CapsRef) -> Vec<Bytes> {
+    let Some(value) = caps.structure(0).and_then(|s| s.value("streamheader").ok()) else {
+        return Vec::new();
+    };
+    let buffers: Vec<gst::Buffer> = if let Ok(array) = value.get::<gst::ArrayRef<'_>>() {
+        array.iter().filter_map(|value| value.get().ok()).collect()
+    } else {
+        value.get().into_iter().collect()
+    };
+    buffers
+        .into_iter()
+        .filter_map(|buffer| bytes(buffer).ok())
+        .collect()
+}
