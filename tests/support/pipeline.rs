@@ -51,7 +51,7 @@ pub struct Buffer {
 }
 
 /// Makes sure that `rtmpsink` and `rtmpsrc` are the ones of this crate, whatever is installed.
-fn register() -> Result<()> {
+pub fn register() -> Result<()> {
     static ONCE: Once = Once::new();
     gst::init()?;
     let mut result = Ok(());

@@ -77,6 +77,8 @@ impl State {
 /// A frame on its way out.
 struct Written {
     due: Due,
+    /// Ends of tracks, which come ahead of it.
+    ended: Vec<TagBody>,
     headers: Option<Vec<TagBody>>,
     frame: gst::Buffer,
 }
@@ -183,20 +185,18 @@ impl ElementImpl for RtmpMux {
 
     fn release_pad(&self, pad: &gst::Pad) {
         let name = pad.name();
+        if let Some(pad) = pad.downcast_ref::<RtmpMuxPad>() {
+            // First, since the others go on as soon as the pad has gone.
+            let mut track = lock(&pad.imp().track);
+            let end = track.end();
+            track.is_released = true;
+            let mut state = lock(&self.state);
+            state.ended.extend(end);
+            state.stream_headers.retain(|(other, _)| *other != name);
+            state.wants_metadata = true;
+        }
         self.parent_release_pad(pad);
         self.obj().child_removed(pad, &name);
-        let Some(pad) = pad.downcast_ref::<RtmpMuxPad>() else {
-            return;
-        };
-        let track = std::mem::take(&mut *lock(&pad.imp().track));
-        let end = track
-            .encoder
-            .filter(|_| track.has_started)
-            .and_then(|encoder| encoder.end());
-        let mut state = lock(&self.state);
-        state.ended.extend(end);
-        state.stream_headers.retain(|(other, _)| *other != name);
-        state.wants_metadata = true;
     }
 }
 
@@ -270,6 +270,7 @@ impl AggregatorImpl for RtmpMux {
             .update_segment(&gst::FormattedSegment::<gst::ClockTime>::new());
         let mut state = lock(&self.state);
         state.timeline = Timeline::default();
+        state.wants_metadata = true;
         state.metadata_sent = None;
         state.last = gst::ClockTime::ZERO;
         state.timestamp = 0;
@@ -463,10 +464,6 @@ impl RtmpMux {
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         if lock(&pad.imp().track).encoder.is_none() {
-            if pad.parent().is_none() {
-                // It has been released in the meantime.
-                return Ok(gst::FlowSuccess::Ok);
-            }
             gst::element_imp_error!(
                 self,
                 gst::CoreError::Negotiation,
@@ -482,12 +479,13 @@ impl RtmpMux {
                 return Ok(gst::FlowSuccess::Ok);
             }
         };
+        let frame = written.frame.clone();
         let mut list = gst::BufferList::new();
         if let Some(list) = list.get_mut() {
-            for buffer in self.ahead(written.due, written.headers) {
+            for buffer in self.ahead(written) {
                 list.add(buffer);
             }
-            list.add(written.frame);
+            list.add(frame);
         }
         self.obj().finish_buffer_list(list)
     }
@@ -501,7 +499,7 @@ impl RtmpMux {
     ) -> Result<Option<Written>, track::Error> {
         let mut guard = lock(&pad.imp().track);
         let track = &mut *guard;
-        let Some(encoder) = &mut track.encoder else {
+        let Some(encoder) = track.encoder.as_mut().filter(|_| !track.is_released) else {
             return Ok(None);
         };
         let (timeline, last) = {
@@ -543,11 +541,13 @@ impl RtmpMux {
         let tells_backward = backward >= JITTER && !std::mem::replace(&mut track.has_gone_backward, true);
         track.last = Some(dts);
         track.has_started = true;
-        drop(guard);
         let mut state = lock(&self.state);
         state.last = dts;
         state.timestamp = frame.timestamp;
+        let ended = std::mem::take(&mut state.ended);
         drop(state);
+        // Released from here on, the track has its end behind this frame.
+        drop(guard);
         if tells_backward {
             gst::element_imp_warning!(
                 self,
@@ -561,6 +561,7 @@ impl RtmpMux {
         }
         Ok(Some(Written {
             due,
+            ended,
             headers,
             frame: tag,
         }))
@@ -589,7 +590,10 @@ impl RtmpMux {
     }
 
     /// What goes ahead of a frame: file header, metadata and headers as far as they are due. New caps hold them.
-    fn ahead(&self, due: Due, headers: Option<Vec<TagBody>>) -> Vec<gst::Buffer> {
+    fn ahead(&self, written: Written) -> Vec<gst::Buffer> {
+        let Written {
+            due, ended, headers, ..
+        } = written;
         let mut state = lock(&self.state);
         let is_start = !std::mem::replace(&mut state.has_header, true);
         let sent = state.metadata_sent;
@@ -599,9 +603,9 @@ impl RtmpMux {
             state.wants_metadata = false;
             state.metadata_sent = Some(state.last);
         }
-        let mut tags = std::mem::take(&mut state.ended);
         drop(state);
 
+        let mut tags = ended;
         let has_new_headers = headers.is_some();
         tags.extend(headers.unwrap_or_default());
         if is_start {
@@ -646,7 +650,10 @@ impl RtmpMux {
         let encoders: Vec<TrackEncoder> = self
             .tracks()
             .iter()
-            .filter_map(|pad| lock(&pad.imp().track).encoder.clone())
+            .filter_map(|pad| {
+                let track = lock(&pad.imp().track);
+                track.encoder.clone().filter(|_| !track.is_released)
+            })
             .collect();
         let tags = lock(&self.state).tags.clone().unwrap_or_default();
         track::on_meta_data(&encoders, &tags)
@@ -689,12 +696,11 @@ impl RtmpMux {
         let due = state.due();
         let mut ends = std::mem::take(&mut state.ended);
         drop(state);
-        for pad in self.tracks() {
-            let mut track = lock(&pad.imp().track);
-            if std::mem::take(&mut track.has_started) {
-                ends.extend(track.encoder.as_ref().and_then(TrackEncoder::end));
-            }
-        }
+        ends.extend(
+            self.tracks()
+                .iter()
+                .filter_map(|pad| lock(&pad.imp().track).end()),
+        );
         for end in ends {
             if let Ok(buffer) = due.buffer(&end, gst::BufferFlags::DELTA_UNIT) {
                 self.obj().finish_buffer(buffer)?;

@@ -12,7 +12,7 @@ use once_cell::sync::Lazy;
 
 use crate::elements::enums::EnhancedRtmp;
 use crate::elements::lock;
-use crate::elements::track::{self, Times, TrackEncoder, TrackKind};
+use crate::elements::track::{self, TagBody, Times, TrackEncoder, TrackKind};
 
 /// What the properties say.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +32,8 @@ pub(super) struct Track {
     pub(super) has_started: bool,
     /// Decoding time of the last tag, in nanoseconds of the stream.
     pub(super) last: Option<gst::ClockTime>,
+    /// The pad is on its way out.
+    pub(super) is_released: bool,
     /// It has been told that timestamps went backward.
     pub(super) has_gone_backward: bool,
     /// What has been told of frames that were left out.
@@ -39,6 +41,14 @@ pub(super) struct Track {
 }
 
 impl Track {
+    /// The tag that ends the track, if it has sent anything since it began.
+    pub(super) fn end(&mut self) -> Option<TagBody> {
+        if !std::mem::take(&mut self.has_started) {
+            return None;
+        }
+        self.encoder.as_ref()?.end()
+    }
+
     /// Whether this is the first of its kind: others say nothing new to an application.
     pub(super) fn tells(&mut self, error: &track::Error) -> bool {
         let kind = discriminant(error);

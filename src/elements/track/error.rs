@@ -36,14 +36,10 @@ impl fmt::Display for Error {
         match self {
             Self::UnknownCaps(name) => write!(f, "no FLV tag can carry {name}"),
             Self::Caps { format, lack } => write!(f, "the caps of {format} need {lack}"),
-            Self::NeedsEnhanced(format) => write!(
-                f,
-                "{format} needs Enhanced RTMP, which is set to never"
-            ),
-            Self::TrackNeedsEnhanced(track) => write!(
-                f,
-                "track {track} needs Enhanced RTMP, which is set to never"
-            ),
+            Self::NeedsEnhanced(format) => write!(f, "{format} needs Enhanced RTMP, which is set to never"),
+            Self::TrackNeedsEnhanced(track) => {
+                write!(f, "track {track} needs Enhanced RTMP, which is set to never")
+            }
             Self::NeedsLegacy(format) => {
                 write!(f, "Enhanced RTMP has no {format}, so that it can only be track 0")
             }
