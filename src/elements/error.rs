@@ -95,6 +95,11 @@ pub(super) fn bad_track(error: &super::track::Error) -> gst::ErrorMessage {
     message(gst::StreamError::Format, &text, None)
 }
 
+/// A stream without the track that downstream asks for; `sentence` names what there is.
+pub(super) fn misfit(sentence: &str) -> gst::ErrorMessage {
+    message(gst::CoreError::Negotiation, sentence, None)
+}
+
 /// A connection that failed.
 pub(super) fn failed(error: &transport::Error, side: Side, url: &RtmpUrl) -> gst::ErrorMessage {
     let authority = format!("{}:{}", url.host(), url.port());

@@ -126,12 +126,18 @@ fn a_stream_that_carries_something_else_is_an_error_that_names_it() -> Result<()
     ];
     let metadata_only: &[(u8, &[u8])] = &[(type_id::DATA_AMF0, AUDIO_METADATA)];
     let video: &[(u8, &[u8])] = &[(type_id::VIDEO, AVC_HEADER), (type_id::VIDEO, KEY_FRAME)];
+    let changing: &[(u8, &[u8])] = &[
+        (type_id::VIDEO, AVC_HEADER),
+        (type_id::VIDEO, KEY_FRAME),
+        (type_id::VIDEO, b"\x12\x00\x00\x84\x00"),
+    ];
     for (caps, messages, carried) in [
         ("video/x-h264", audio_only, "AAC audio"),
         ("video/x-h264", metadata_only, "AAC audio"),
         ("video/x-h265", video, "H.264 video"),
         ("video/x-h264,profile=high", video, "H.264 video"),
         ("audio/x-opus", video, "H.264 video"),
+        ("video/x-h264", changing, "Sorenson H.263 video"),
     ] {
         let messages = messages.to_vec();
         let server = playing(move |client| {

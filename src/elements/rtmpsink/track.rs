@@ -197,3 +197,186 @@ const fn timestamp(millis: u64) -> Timestamp {
 const fn millis(time: gst::ClockTime) -> u64 {
     time.nseconds().saturating_add(500_000) / 1_000_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flv::{AudioTag, VideoTag, audio::AudioRole, video::VideoRole};
+
+    const AVC: &str = "video/x-h264, stream-format=avc, alignment=au, width=320, height=240, \
+        codec_data=(buffer)0142c01effe1000a6742c01ed90141fb011001000568cb83cb20";
+
+    fn track(caps: &str) -> Track {
+        gst::init().unwrap();
+        let caps: gst::Caps = caps.parse().unwrap();
+        Track::new(&caps, EnhancedRtmp::Auto).unwrap()
+    }
+
+    /// Pushes a frame with its times in milliseconds of a segment that begins with 10 seconds.
+    fn push(track: &mut Track, dts: Option<u64>, pts: Option<u64>) {
+        let mut buffer = gst::Buffer::from_slice(*b"\x00\x00\x00\x01\x65");
+        let writable = buffer.get_mut().unwrap();
+        writable.set_dts(dts.map(gst::ClockTime::from_mseconds));
+        writable.set_pts(pts.map(gst::ClockTime::from_mseconds));
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(gst::ClockTime::from_seconds(10));
+        track.push(buffer, segment.upcast_ref());
+    }
+
+    fn drain(track: &mut Track) -> Vec<Media> {
+        std::iter::from_fn(|| track.next().unwrap()).collect()
+    }
+
+    fn whole(media: &Media) -> Vec<u8> {
+        [&media.head[..], &media.body[..]].concat()
+    }
+
+    fn kinds(media: &[Media]) -> Vec<MediaKind> {
+        media.iter().map(|media| media.kind).collect()
+    }
+
+    /// Timestamps and composition times of the pictures.
+    fn times(media: &[Media]) -> Vec<(u32, i32)> {
+        let time = |media: &Media| match VideoTag::classify(&whole(media)).ok()?.role {
+            VideoRole::Frame { composition_time } => Some((media.timestamp.millis(), composition_time)),
+            _ => None,
+        };
+        let is_video = |media: &&Media| media.kind == MediaKind::Video;
+        media.iter().filter(is_video).filter_map(time).collect()
+    }
+
+    #[test]
+    fn time_begins_with_0_and_pictures_may_be_shown_before_they_are_decoded() {
+        let mut track = track(AVC);
+        // The first is decoded ahead of the segment.
+        for (dts, pts) in [(9960, 10_000), (10_000, 9_990), (10_040, 10_080)] {
+            push(&mut track, Some(dts), Some(pts));
+        }
+        let media = drain(&mut track);
+        let [data, video] = [MediaKind::Data, MediaKind::Video];
+        assert_eq!(kinds(&media), [data, video, video, video, video]);
+        assert_eq!(times(&media), [(0, 40), (40, -10), (80, 40)]);
+    }
+
+    #[test]
+    fn time_never_goes_backward() {
+        let mut track = track(AVC);
+        for time in [10_000, 10_080, 10_040, 10_120] {
+            push(&mut track, Some(time), Some(time));
+        }
+        push(&mut track, None, None);
+        assert_eq!(
+            times(&drain(&mut track)),
+            [(0, 0), (80, 0), (80, -40), (120, 0), (120, 0)]
+        );
+    }
+
+    #[test]
+    fn after_a_flush_time_goes_on_and_what_was_not_sent_is_gone() {
+        let mut track = track(AVC);
+        push(&mut track, Some(70_000), Some(70_000));
+        push(&mut track, Some(70_040), Some(70_040));
+        assert_eq!(times(&drain(&mut track)), [(0, 0), (40, 0)]);
+        push(&mut track, Some(70_080), Some(70_080));
+        track.flush();
+        push(&mut track, Some(10_000), Some(10_000));
+        push(&mut track, Some(10_040), Some(10_040));
+        assert_eq!(times(&drain(&mut track)), [(40, 0), (80, 0)]);
+    }
+
+    #[test]
+    fn another_connection_hears_everything_from_the_start() {
+        let mut track = track(AVC);
+        assert_eq!(track.end(), None, "nothing has begun");
+        push(&mut track, Some(10_000), Some(10_000));
+        push(&mut track, Some(10_040), Some(10_040));
+        let first = drain(&mut track);
+        assert_eq!(track.end().unwrap().timestamp.millis(), 40);
+        track.start_over();
+        assert_eq!(track.end(), None);
+        push(&mut track, Some(20_000), Some(20_000));
+        push(&mut track, Some(20_040), Some(20_040));
+        assert_eq!(drain(&mut track), first);
+    }
+
+    #[test]
+    fn metadata_is_sent_when_it_has_changed_but_not_with_every_frame() {
+        let mut track = track(AVC);
+        let mut sent = Vec::new();
+        for frame in 0_u32..100 {
+            let mut tags = gst::TagList::new();
+            // A parser refines it, and then has it right.
+            let rate = (100_000 + frame * 2048).min(150_000);
+            let list = tags.get_mut().unwrap();
+            list.add::<gst::tags::Bitrate>(&rate, gst::TagMergeMode::Replace);
+            track.set_tags(&tags);
+            let time = Some(10_000 + 40 * u64::from(frame));
+            push(&mut track, time, time);
+            let media = drain(&mut track);
+            sent.extend(
+                media
+                    .iter()
+                    .find(|media| media.kind == MediaKind::Data)
+                    .map(|_| frame),
+            );
+        }
+        assert_eq!(sent, [0, 25]);
+    }
+
+    #[test]
+    fn new_caps_bring_metadata_and_header_ahead_of_the_next_frame_and_the_same_bring_nothing() {
+        let mut track = track(AVC);
+        push(&mut track, Some(10_000), Some(10_000));
+        drain(&mut track);
+        let caps = |text: &str| text.parse::<gst::Caps>().unwrap();
+        track.set_caps(&caps(AVC)).unwrap();
+        push(&mut track, Some(10_040), Some(10_040));
+        assert_eq!(kinds(&drain(&mut track)), [MediaKind::Video]);
+        track
+            .set_caps(&caps(
+                &AVC.replace("42c01e", "42c01f").replace("width=320", "width=640"),
+            ))
+            .unwrap();
+        push(&mut track, Some(10_080), Some(10_080));
+        let media = drain(&mut track);
+        assert_eq!(
+            kinds(&media),
+            [MediaKind::Data, MediaKind::Video, MediaKind::Video]
+        );
+        assert!(media.iter().all(|media| media.timestamp.millis() == 80));
+        let role = VideoTag::classify(&whole(&media[1])).unwrap().role;
+        assert_eq!(role, VideoRole::SequenceStart);
+        // Caps of another codec leave the track as it is.
+        assert!(track.set_caps(&caps("video/x-raw")).is_err());
+        push(&mut track, Some(10_120), Some(10_120));
+        assert_eq!(kinds(&drain(&mut track)), [MediaKind::Video]);
+    }
+
+    #[test]
+    fn sound_has_its_header_too() {
+        let mut track = track(
+            "audio/mpeg, mpegversion=4, stream-format=raw, rate=44100, channels=2, codec_data=(buffer)1210",
+        );
+        push(&mut track, None, Some(10_000));
+        push(&mut track, None, Some(10_023));
+        let media = drain(&mut track);
+        let sound: Vec<_> = media
+            .iter()
+            .skip(1)
+            .map(|media| {
+                (
+                    AudioTag::classify(&whole(media)).unwrap().role,
+                    media.timestamp.millis(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            sound,
+            [
+                (AudioRole::SequenceStart, 0),
+                (AudioRole::Frames, 0),
+                (AudioRole::Frames, 23)
+            ]
+        );
+    }
+}

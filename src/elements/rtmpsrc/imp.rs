@@ -643,7 +643,7 @@ impl RtmpSrc {
     fn misfit(&self) -> gst::FlowError {
         let sentence = lock(&self.stream).track.as_ref().map(Track::misfit);
         let sentence = sentence.unwrap_or_default();
-        gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{}", sentence));
+        self.post_error_message(error::misfit(&sentence));
         gst::FlowError::NotNegotiated
     }
 

@@ -116,12 +116,8 @@ impl Track {
             MediaKind::Audio => TrackKind::Audio,
             MediaKind::Video => TrackKind::Video,
         };
-        if self.chosen.is_none()
-            && let Some(name) = codec_name(media)
-            && self.carried.len() < MAX_CARRIED
-            && !self.carried.contains(&name)
-        {
-            self.carried.push(name);
+        if self.chosen.is_none() {
+            self.note_codec(media.kind, &media.body);
         }
         match self.chosen {
             Some((chosen, _)) => chosen == kind,
@@ -212,7 +208,19 @@ impl Track {
                 }
             }
         }
+        if self.is_unfit {
+            self.note_codec(tag.kind, &tag.body);
+        }
         items
+    }
+
+    fn note_codec(&mut self, kind: MediaKind, body: &[u8]) {
+        if let Some(name) = codec_name(kind, body)
+            && self.carried.len() < MAX_CARRIED
+            && !self.carried.contains(&name)
+        {
+            self.carried.push(name);
+        }
     }
 
     const fn takes(&self, kind: TrackKind) -> bool {
@@ -307,6 +315,7 @@ impl Track {
             } else if self.chosen.is_some() {
                 // The codec has changed in mid-stream to one that is not wanted.
                 self.is_unfit = true;
+                self.carried.clear();
             }
             if is_new {
                 self.put_tags(items);
@@ -325,11 +334,11 @@ impl Track {
 }
 
 /// The codec of a message, if it is a sequence header or a frame.
-fn codec_name(media: &Media) -> Option<String> {
-    match media.kind {
+fn codec_name(kind: MediaKind, body: &[u8]) -> Option<String> {
+    match kind {
         MediaKind::Data => None,
-        MediaKind::Audio => AudioTag::classify(&media.body).ok()?.codec.map(audio_name),
-        MediaKind::Video => VideoTag::classify(&media.body).ok()?.codec.map(video_name),
+        MediaKind::Audio => AudioTag::classify(body).ok()?.codec.map(audio_name),
+        MediaKind::Video => VideoTag::classify(body).ok()?.codec.map(video_name),
     }
 }
 
