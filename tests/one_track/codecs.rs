@@ -48,6 +48,12 @@ fn lines() -> Vec<(String, &'static str, &'static str)> {
             "video/x-flash-screen",
             "avdec_flashsv",
         ),
+        pictures(
+            RGB_PICTURES,
+            "avenc_flashsv2",
+            "video/x-flash-screen2",
+            "avdec_flashsv2",
+        ),
         sound(
             "rate=48000,channels=2",
             "voaacenc",
