@@ -17,6 +17,7 @@ use crate::url::RtmpUrl;
 mod caps;
 pub mod enums;
 mod error;
+mod rtmpdemux;
 mod rtmpmux;
 mod rtmpsink;
 mod rtmpsrc;
@@ -24,6 +25,7 @@ mod settings;
 mod stats;
 mod track;
 
+pub use self::rtmpdemux::RtmpDemux;
 pub use self::rtmpmux::{RtmpMux, RtmpMuxPad};
 pub use self::rtmpsink::RtmpSink;
 pub use self::rtmpsrc::RtmpSrc;
@@ -47,7 +49,8 @@ const AUTHORS: &str = "The gst-plugin-rtmp developers";
 pub(crate) fn register_all(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     rtmpmux::register(plugin)?;
     rtmpsrc::register(plugin)?;
-    rtmpsink::register(plugin)
+    rtmpsink::register(plugin)?;
+    rtmpdemux::register(plugin)
 }
 
 fn register(plugin: &gst::Plugin, name: &str, alias: &str, type_: glib::Type) -> Result<(), glib::BoolError> {
