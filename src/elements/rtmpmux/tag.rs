@@ -109,7 +109,7 @@ mod tests {
     fn a_tag_is_built_around_the_memory_of_its_frame() {
         let body = Bytes::from_static(b"\0\0\0\x05\x41\x9a\0\x11\x22");
         let buffer = due(0x0100_0028)
-            .buffer(&tag(body.clone()), gst::BufferFlags::DELTA_UNIT)
+            .buffer(&tag(body), gst::BufferFlags::DELTA_UNIT)
             .unwrap();
         let expected =
             b"\x09\0\0\x0e\0\0\x28\x01\0\0\0\x27\x01\xff\xff\xd8\0\0\0\x05\x41\x9a\0\x11\x22\0\0\0\x19";
