@@ -63,6 +63,14 @@ impl Live {
 #[test]
 fn latency_is_that_of_upstream_and_its_own() -> Result<()> {
     let live = Live::new()?;
+    let (is_live, min, max) = latency(&live)?;
+    assert!(is_live);
+    assert_eq!(min, UPSTREAM + OWN);
+    assert!(max.is_none_or(|max| max >= min));
+    Ok(())
+}
+
+fn latency(live: &Live) -> Result<(bool, gst::ClockTime, Option<gst::ClockTime>)> {
     let mut query = gst::query::Latency::new();
     let pad = live
         .video
@@ -70,10 +78,22 @@ fn latency_is_that_of_upstream_and_its_own() -> Result<()> {
         .and_then(|element| element.static_pad("src"))
         .ok_or(Failure::new("there is no source pad"))?;
     wait::until("an answer", wait::LONG, || pad.query(&mut query).then_some(()))?;
-    let (is_live, min, max) = query.result();
-    assert!(is_live);
-    assert_eq!(min, UPSTREAM + OWN);
-    assert!(max.is_none_or(|max| max >= min));
+    Ok(query.result())
+}
+
+#[test]
+fn sound_waits_for_pictures_that_are_decoded_early() -> Result<()> {
+    let mut live = Live::new()?;
+    let early = gst::ClockTime::from_mseconds(80);
+    let due = gst::ClockTime::from_mseconds(20);
+    live.video.push(frame(b"i", 80).dts(0).buffer())?;
+    live.audio.push(frame(b"a", due.mseconds()).buffer())?;
+    assert_eq!(live.next_frame()?, Some(b'i'));
+    assert_eq!(live.deadline()?, due + UPSTREAM + OWN + early);
+    assert_eq!(latency(&live)?.1, UPSTREAM + OWN + early);
+    // A picture that is due ahead of it is still in time.
+    live.video.push(frame(b"p", 160).dts(10).delta().buffer())?;
+    assert_eq!(live.next_frame()?, Some(b'p'));
     Ok(())
 }
 

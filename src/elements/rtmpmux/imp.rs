@@ -55,6 +55,8 @@ struct State {
     last: gst::ClockTime,
     /// Its timestamp.
     timestamp: u64,
+    /// By how much pictures are decoded before they are presented.
+    reordering: gst::ClockTime,
 }
 
 impl State {
@@ -253,6 +255,7 @@ impl AggregatorImpl for RtmpMux {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.state) = State::default();
+        self.obj().set_latency(gst::ClockTime::ZERO, None);
         Ok(())
     }
 
@@ -548,6 +551,9 @@ impl RtmpMux {
         drop(state);
         // Released from here on, the track has its end behind this frame.
         drop(guard);
+        if has_composition_time && frame.is_key {
+            self.wait_for_reordering(clock_time(times.pts - times.dts));
+        }
         if tells_backward {
             gst::element_imp_warning!(
                 self,
@@ -565,6 +571,18 @@ impl RtmpMux {
             headers,
             frame: tag,
         }))
+    }
+
+    /// Encoders keep their word on latency for times of presentation. A picture that is put in order by its time of
+    /// decoding comes later than that by as much as a key frame is early, and sound has to wait for it.
+    fn wait_for_reordering(&self, delay: gst::ClockTime) {
+        let mut state = lock(&self.state);
+        if delay <= state.reordering {
+            return;
+        }
+        state.reordering = delay;
+        drop(state);
+        self.obj().set_latency(delay, None);
     }
 
     /// The headers of a track, if they are due ahead of `first`.

@@ -108,6 +108,7 @@ mod tests {
     #[test]
     fn a_tag_is_built_around_the_memory_of_its_frame() {
         let body = Bytes::from_static(b"\0\0\0\x05\x41\x9a\0\x11\x22");
+        let address = body.as_ptr();
         let buffer = due(0x0100_0028)
             .buffer(&tag(body), gst::BufferFlags::DELTA_UNIT)
             .unwrap();
