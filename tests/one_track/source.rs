@@ -11,7 +11,7 @@ use crate::support::ffmpeg::{self, utf8};
 use crate::support::nginx::{Application, Nginx};
 use crate::support::pipeline::{self, Pipeline};
 use crate::support::script::{Client, Server};
-use crate::support::wait::LONG;
+use crate::support::wait::{self, LONG};
 
 const AVC_HEADER: &[u8] = b"\x17\x00\x00\x00\x00\x01\x42\xc0\x1e\xff\xe1\x00\x0a\x67\x42\xc0\x1e\xd9\x01\x41\xfb\x01\x10\x01\x00\x05\x68\xcb\x83\xcb\x20";
 const KEY_FRAME: &[u8] = b"\x17\x01\x00\x00\x00\x00\x00\x00\x01\x65";
@@ -192,6 +192,50 @@ fn metadata_becomes_tags_and_fields_of_the_caps() -> Result<()> {
         .iter()
         .find_map(|tags| Some(tags.get::<gst::tags::NominalBitrate>()?.get()));
     assert_eq!(rate, Some(204_800));
+    Ok(())
+}
+
+#[test]
+fn after_a_pause_a_live_track_goes_on_at_a_key_frame_in_a_segment_of_its_own() -> Result<()> {
+    let relay = relay()?;
+    let location = relay.url("live", "main");
+    let publisher = Pipeline::new(&format!(
+        "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 \
+         ! x264enc tune=zerolatency key-int-max=10 ! rtmpsink name=sink location={location}"
+    ))?;
+    publisher.play()?;
+    let wait_for_more = |count: u64| {
+        let sent = || publisher.figure("sink", "out-video-messages").unwrap_or_default();
+        let enough = sent() + count;
+        wait::until("the publisher to go on", LONG, || {
+            (sent() >= enough).then_some(())
+        })
+    };
+    wait_for_more(5)?;
+    let player = play(&location, "video/x-h264 ! fakesink name=end sync=true")?;
+    let end = Seen::at(&player, "end")?;
+    end.wait_for_buffers(10)?;
+    player.pause()?;
+    wait_for_more(50)?;
+    let before = end.record().buffers.len();
+    player.play()?;
+    end.wait_for_buffers(before + 10)?;
+
+    let record = end.record();
+    assert_eq!((record.segments.len(), record.caps.len()), (2, 1));
+    assert!(record.segments[1].base() > record.segments[0].base());
+    let starts: Vec<_> = record
+        .buffers
+        .iter()
+        .filter(|buffer| buffer.flags().contains(gst::BufferFlags::DISCONT))
+        .collect();
+    assert_eq!(starts.len(), 2);
+    assert!(
+        starts
+            .iter()
+            .all(|start| !start.flags().contains(gst::BufferFlags::DELTA_UNIT))
+    );
+    assert_eq!(record.segments[1].start(), starts[1].dts());
     Ok(())
 }
 

@@ -630,7 +630,7 @@ impl RtmpSrc {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Demux,
-                ("A packet is left out: {}.", complaint)
+                ("A packet is left out {}.", complaint)
             );
         }
         if is_unfit {

@@ -3,6 +3,7 @@
 //! Tracks are tried in the order in which they come; the first whose caps fit is the one. All others are left out,
 //! and so is the kind of message that no caps ask for.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -26,6 +27,9 @@ const PATIENCE_AGAINST_METADATA: Duration = Duration::from_millis(500);
 
 /// Codecs that are remembered of a stream, to name them.
 const MAX_CARRIED: usize = 16;
+
+/// Warnings of a stream; one that is broken for good need not fill the bus.
+const MAX_COMPLAINTS: usize = 32;
 
 /// What downstream takes.
 #[derive(Clone, Debug)]
@@ -60,8 +64,8 @@ impl Wish {
 #[derive(Debug)]
 pub(super) struct Track {
     wanted: gst::Caps,
-    takes_audio: bool,
-    takes_video: bool,
+    audio: Prospect,
+    video: Prospect,
     candidates: Vec<Candidate>,
     /// The one of them that fits.
     chosen: Option<(TrackKind, u8)>,
@@ -74,7 +78,21 @@ pub(super) struct Track {
     since: Option<Instant>,
     is_unfit: bool,
     /// Why packets were left out.
-    complaints: Vec<track::Error>,
+    complaints: Vec<String>,
+    complained: usize,
+}
+
+/// Whether a track of a kind may be the one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Prospect {
+    /// No caps ask for one.
+    Unwanted,
+    /// Nothing of the kind has come.
+    Awaited,
+    /// Something has, and it may take until the next key frame before more does.
+    Coming,
+    /// Its codec is another one.
+    Unfit,
 }
 
 /// A track that may fit.
@@ -88,9 +106,16 @@ struct Candidate {
 impl Track {
     pub(super) fn new(wanted: gst::Caps) -> Self {
         let wish = Wish::Track(wanted.clone());
+        let prospect = |kind| {
+            if wish.takes(kind) {
+                Prospect::Awaited
+            } else {
+                Prospect::Unwanted
+            }
+        };
         Self {
-            takes_audio: wish.takes(TrackKind::Audio),
-            takes_video: wish.takes(TrackKind::Video),
+            audio: prospect(TrackKind::Audio),
+            video: prospect(TrackKind::Video),
             wanted,
             candidates: Vec::new(),
             chosen: None,
@@ -100,6 +125,7 @@ impl Track {
             since: None,
             is_unfit: false,
             complaints: Vec::new(),
+            complained: 0,
         }
     }
 
@@ -121,13 +147,19 @@ impl Track {
         }
         match self.chosen {
             Some((chosen, _)) => chosen == kind,
-            None => self.takes(kind),
+            None => {
+                let prospect = self.prospect(kind);
+                if *prospect == Prospect::Awaited {
+                    *prospect = Prospect::Coming;
+                }
+                *prospect != Prospect::Unwanted
+            }
         }
     }
 
-    /// When a track that fits should have come; `None` once there is one, and before the stream flows.
+    /// When something of a kind that is wanted should have come; `None` once it has, and before the stream flows.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        if self.chosen.is_some() {
+        if self.chosen.is_some() || [self.audio, self.video].contains(&Prospect::Coming) {
             return None;
         }
         let patience = if self.is_denied() {
@@ -149,7 +181,7 @@ impl Track {
     }
 
     /// What was wrong with packets that were left out since the last call.
-    pub(super) fn take_complaints(&mut self) -> Vec<track::Error> {
+    pub(super) fn take_complaints(&mut self) -> Vec<String> {
         std::mem::take(&mut self.complaints)
     }
 
@@ -186,25 +218,29 @@ impl Track {
                 }
             }
             MediaKind::Audio => {
-                for packet in AudioPacket::decode(&tag.body).flatten() {
-                    self.try_track(
-                        TrackKind::Audio,
-                        packet.track,
-                        tag.is_frame,
-                        &mut items,
-                        |decoder| decoder.audio(packet, at),
-                    );
+                for packet in AudioPacket::decode(&tag.body) {
+                    match packet {
+                        Ok(packet) => {
+                            let track = packet.track;
+                            self.try_track(TrackKind::Audio, track, tag, &mut items, |decoder| {
+                                decoder.audio(packet, at)
+                            });
+                        }
+                        Err(error) => self.complain(tag, &error),
+                    }
                 }
             }
             MediaKind::Video => {
-                for packet in VideoPacket::decode(&tag.body).flatten() {
-                    self.try_track(
-                        TrackKind::Video,
-                        packet.track,
-                        tag.is_frame,
-                        &mut items,
-                        |decoder| decoder.video(packet, at),
-                    );
+                for packet in VideoPacket::decode(&tag.body) {
+                    match packet {
+                        Ok(packet) => {
+                            let track = packet.track;
+                            self.try_track(TrackKind::Video, track, tag, &mut items, |decoder| {
+                                decoder.video(packet, at)
+                            });
+                        }
+                        Err(error) => self.complain(tag, &error),
+                    }
                 }
             }
         }
@@ -212,6 +248,13 @@ impl Track {
             self.note_codec(tag.kind, &tag.body);
         }
         items
+    }
+
+    fn complain(&mut self, tag: &FlvTag, error: &dyn fmt::Display) {
+        self.complained += 1;
+        if self.complained <= MAX_COMPLAINTS {
+            self.complaints.push(format!("at {} ms: {error}", tag.dts));
+        }
     }
 
     fn note_codec(&mut self, kind: MediaKind, body: &[u8]) {
@@ -223,14 +266,14 @@ impl Track {
         }
     }
 
-    const fn takes(&self, kind: TrackKind) -> bool {
+    const fn prospect(&mut self, kind: TrackKind) -> &mut Prospect {
         match kind {
-            TrackKind::Audio => self.takes_audio,
-            TrackKind::Video => self.takes_video,
+            TrackKind::Audio => &mut self.audio,
+            TrackKind::Video => &mut self.video,
         }
     }
 
-    /// Whether the metadata names only what is not wanted.
+    /// Whether the metadata names nothing that is awaited.
     fn is_denied(&self) -> bool {
         let Some(metadata) = &self.metadata else {
             return false;
@@ -238,7 +281,7 @@ impl Track {
         let (audio, video) = (metadata.has_audio(), metadata.has_video());
         let has_audio = audio.unwrap_or(video != Some(true));
         let has_video = video.unwrap_or(audio != Some(true));
-        !(self.takes_audio && has_audio || self.takes_video && has_video)
+        !(self.audio == Prospect::Awaited && has_audio || self.video == Prospect::Awaited && has_video)
     }
 
     fn take_metadata(&mut self, metadata: Metadata, items: &mut Vec<Item>) {
@@ -271,7 +314,7 @@ impl Track {
         &mut self,
         kind: TrackKind,
         track: u8,
-        is_frame: bool,
+        tag: &FlvTag,
         items: &mut Vec<Item>,
         decode: impl FnOnce(&mut TrackDecoder) -> Result<Output, track::Error>,
     ) {
@@ -300,7 +343,7 @@ impl Track {
         let mut is_known = candidate.decoder.caps().is_some();
         let output = taken.unwrap_or_else(|error| {
             is_known |= matches!(error, track::Error::UnknownCodec(_));
-            self.complaints.push(error);
+            self.complain(tag, &error);
             Output::default()
         });
         if let Some(caps) = output.caps {
@@ -326,9 +369,11 @@ impl Track {
                 items.extend(self.due_caps.take().map(Item::Caps));
                 items.push(Item::Buffer(buffer));
             }
-        } else if is_frame && is_known && !(self.takes_audio && self.takes_video) {
+        } else if tag.is_frame && is_known {
             // The headers of all tracks have come, and this is what the stream has of the kind.
-            self.is_unfit = true;
+            *self.prospect(kind) = Prospect::Unfit;
+            let is_open = |prospect| matches!(prospect, Prospect::Awaited | Prospect::Coming);
+            self.is_unfit = !is_open(self.audio) && !is_open(self.video);
         }
     }
 }
@@ -350,4 +395,153 @@ fn audio_name(codec: AudioCodec) -> String {
 fn video_name(codec: VideoCodec) -> String {
     let known = VideoFormat::of(codec).map(VideoFormat::name);
     format!("{} video", known.unwrap_or("unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timestamp::Timestamp;
+    use bytes::Bytes;
+
+    const AVC_HEADER: &[u8] = b"\x17\x00\x00\x00\x00\x01\x42\xc0\x1e\xff\xe1\x00\x0a\x67\x42\xc0\x1e\xd9\x01\x41\xfb\x01\x10\x01\x00\x05\x68\xcb\x83\xcb\x20";
+    const KEY_FRAME: &[u8] = b"\x17\x01\x00\x00\x00\x00\x00\x00\x01\x65";
+    const AAC_HEADER: &[u8] = b"\xaf\x00\x12\x10";
+    const AAC_FRAME: &[u8] = b"\xaf\x01\x21\x10\x05";
+    const AUDIO_METADATA: &[u8] =
+        b"\x02\x00\x0aonMetaData\x08\x00\x00\x00\x01\x00\x0caudiocodecid\x00\x40\x24\x00\x00\x00\x00\x00\x00\x00\x00\x09";
+
+    fn track(wanted: &str) -> Track {
+        gst::init().unwrap();
+        Track::new(wanted.parse().unwrap())
+    }
+
+    fn media(kind: MediaKind, body: &[u8]) -> Media {
+        Media {
+            kind,
+            timestamp: Timestamp::ZERO,
+            head: Bytes::new(),
+            body: Bytes::copy_from_slice(body),
+        }
+    }
+
+    fn tag(kind: MediaKind, is_frame: bool, body: &[u8]) -> FlvTag {
+        FlvTag {
+            kind,
+            head: Bytes::new(),
+            body: Bytes::copy_from_slice(body),
+            trailer: Bytes::new(),
+            dts: 40,
+            pts: 40,
+            is_header: !is_frame,
+            is_delta: false,
+            is_frame,
+        }
+    }
+
+    /// What comes of a header and a frame.
+    fn feed(track: &mut Track, kind: MediaKind, header: &[u8], frame: &[u8]) -> Vec<Item> {
+        let mut items = Vec::new();
+        for (is_frame, body) in [(false, header), (true, frame)] {
+            if track.wants(&media(kind, body), Instant::now()) {
+                items.extend(track.take(&tag(kind, is_frame, body)));
+            }
+        }
+        items
+    }
+
+    #[test]
+    fn waiting_ends_when_something_of_the_kind_has_come_however_long_its_key_frame_takes() {
+        let now = Instant::now();
+        let mut track = track("video/x-h264");
+        assert_eq!(track.deadline(), None, "nothing flows");
+        assert!(!track.wants(&media(MediaKind::Audio, AAC_FRAME), now));
+        assert_eq!(track.deadline(), Some(now + PATIENCE));
+        assert!(track.wants(&media(MediaKind::Data, AUDIO_METADATA), now + PATIENCE / 2));
+        assert_eq!(track.deadline(), Some(now + PATIENCE_AGAINST_METADATA));
+        assert!(track.wants(&media(MediaKind::Video, AVC_HEADER), now));
+        assert_eq!(track.deadline(), None);
+        assert!(track.was_missed());
+    }
+
+    #[test]
+    fn either_kind_may_be_the_one_and_the_other_is_left_out_then() {
+        let mut track = track("video/x-h264; audio/mpeg, mpegversion=4");
+        let [Item::Caps(_), Item::Buffer(_)] = &feed(&mut track, MediaKind::Audio, AAC_HEADER, AAC_FRAME)[..]
+        else {
+            panic!("no caps and buffer");
+        };
+        assert!(feed(&mut track, MediaKind::Video, AVC_HEADER, KEY_FRAME).is_empty());
+        assert!(!track.is_unfit() && !track.was_missed());
+    }
+
+    #[test]
+    fn only_when_both_kinds_are_something_else_is_the_stream_unfit() {
+        let mut track = track("video/x-h265; audio/x-opus");
+        assert!(feed(&mut track, MediaKind::Video, AVC_HEADER, KEY_FRAME).is_empty());
+        assert!(!track.is_unfit() && track.deadline().is_some());
+        assert!(feed(&mut track, MediaKind::Audio, AAC_HEADER, AAC_FRAME).is_empty());
+        assert!(track.is_unfit());
+        assert_eq!(
+            track.misfit(),
+            "What is linked to the source takes video/x-h265 or audio/x-opus, but the stream carries H.264 video and \
+             AAC audio. Ask for that, or for video/x-flv."
+        );
+    }
+
+    #[test]
+    fn of_several_tracks_the_first_that_fits_is_the_one() {
+        let in_track = |packet_type: u8, track: u8, payload: &[u8]| {
+            [&[0x96, packet_type], &b"avc1"[..], &[track], payload].concat()
+        };
+        let mut wanted = track("video/x-h264, profile=main");
+        let baseline = &AVC_HEADER[5..];
+        let mut main = baseline.to_vec();
+        for at in [1, 9] {
+            main[at] = 77;
+        }
+        main[2] = 0;
+        let mut items = Vec::new();
+        for (is_frame, body) in [
+            (false, in_track(0, 1, baseline)),
+            (false, in_track(0, 2, &main)),
+            (true, in_track(3, 1, b"\x00\x00\x00\x01\x65")),
+            (true, in_track(3, 2, b"\x00\x00\x00\x02\x65\x02")),
+        ] {
+            items.extend(wanted.take(&tag(MediaKind::Video, is_frame, &body)));
+        }
+        let [Item::Caps(caps), Item::Buffer(buffer)] = &items[..] else {
+            panic!("{items:?}");
+        };
+        assert_eq!(caps.structure(0).unwrap().get("profile"), Ok("main"));
+        assert_eq!(buffer.size(), 6);
+        assert!(!wanted.is_unfit());
+    }
+
+    #[test]
+    fn broken_packets_are_complained_about_and_the_track_goes_on() {
+        let mut track = track("video/x-h264");
+        assert!(
+            feed(
+                &mut track,
+                MediaKind::Video,
+                b"\x17\x00\x00\x00\x00\x01\x42",
+                KEY_FRAME
+            )
+            .is_empty()
+        );
+        let complaints = track.take_complaints();
+        assert!(complaints[0].starts_with("at 40 ms: "), "{complaints:?}");
+        assert!(track.take_complaints().is_empty());
+        assert_eq!(feed(&mut track, MediaKind::Video, AVC_HEADER, KEY_FRAME).len(), 2);
+        assert!(!track.is_unfit());
+        for _ in 0..100 {
+            assert!(
+                track
+                    .take(&tag(MediaKind::Video, false, b"\x17\x01\x00"))
+                    .is_empty()
+            );
+        }
+        let complaints = track.take_complaints().len();
+        assert!((1..=MAX_COMPLAINTS).contains(&complaints), "{complaints}");
+    }
 }
