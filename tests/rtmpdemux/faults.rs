@@ -2,10 +2,13 @@
 
 use gst::prelude::*;
 use gstrtmp::flv::TagKind;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 use crate::fixture::{
-    AAC_HEADER, AVC_HEADER, DELTA, Harness, KEY, SOUND, audio, buffers, header, metadata, pads, tag, times,
-    video,
+    AAC_HEADER, AVC_HEADER, DELTA, Harness, KEY, SOUND, audio, buffers, header, metadata, pads, script, tag,
+    times, video,
 };
 use crate::support::{Failure, Result};
 
@@ -213,4 +216,56 @@ fn metadata_that_lies_does_no_harm() -> Result<()> {
             .is_none()
     );
     Ok(())
+}
+
+/// A stream of everything, for spoiling.
+fn everything() -> Vec<u8> {
+    let text = script(0, "onTextData", "text".into());
+    let multitrack = video(
+        10,
+        b"\xa6\x21hvc1\x00\0\0\x07\0\0\0\0\0\x02\x02av01\x01\0\0\x01\x32",
+    );
+    [
+        header(true, true),
+        metadata(&[("width", 64.0.into()), ("height", 48.0.into())]),
+        video(0, AVC_HEADER),
+        audio(0, AAC_HEADER),
+        video(0, KEY),
+        audio(5, SOUND),
+        text,
+        multitrack,
+        video(40, DELTA),
+        audio(28, b"\x95\x01Opus\x01\xfc\xff\xfe"),
+        video(80, b"\x17\x02\x00\x00\x00"),
+    ]
+    .concat()
+}
+
+proptest! {
+    #[test]
+    fn spoiled_streams_never_panic(
+        spoiled in vec((any::<Index>(), any::<u8>()), 0..12),
+        pieces in vec(1..200_usize, 1..20),
+    ) {
+        let mut stream = everything();
+        for (index, byte) in spoiled {
+            let index = index.index(stream.len());
+            if let Some(spoiled) = stream.get_mut(index) {
+                *spoiled = byte;
+            }
+        }
+        let harness = Harness::in_bytes().map_err(|failure| TestCaseError::fail(failure.to_string()))?;
+        let mut rest = stream.as_slice();
+        for size in pieces.into_iter().cycle() {
+            let (piece, behind) = rest.split_at(size.min(rest.len()));
+            rest = behind;
+            if piece.is_empty() || harness.push(piece.to_vec()).is_err() {
+                break;
+            }
+        }
+        harness.eos();
+        // A panic becomes an error of the library's domain.
+        let error = harness.error().filter(|error| !error.matches(gst::StreamError::Demux));
+        prop_assert!(error.is_none(), "{error:?}");
+    }
 }
