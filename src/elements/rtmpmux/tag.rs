@@ -112,6 +112,9 @@ mod tests {
         let buffer = due(0x0100_0028)
             .buffer(&tag(body), gst::BufferFlags::DELTA_UNIT)
             .unwrap();
+        // First, since mapping all of a buffer puts its memories together.
+        let inner = buffer.peek_memory(1).map_readable().unwrap().as_ptr();
+        assert_eq!(inner, address);
         let expected =
             b"\x09\0\0\x0e\0\0\x28\x01\0\0\0\x27\x01\xff\xff\xd8\0\0\0\x05\x41\x9a\0\x11\x22\0\0\0\x19";
         assert_eq!(buffer.map_readable().unwrap().as_slice(), expected);
