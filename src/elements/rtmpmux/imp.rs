@@ -178,11 +178,17 @@ impl ElementImpl for RtmpMux {
         &self,
         template: &gst::PadTemplate,
         name: Option<&str>,
-        caps: Option<&gst::Caps>,
+        _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        let pad = self.parent_request_new_pad(template, name, caps)?;
+        // The base class would add one made here with a reference too many: it expects a floating one.
+        let pad = self.new_pad(template, name)?;
+        let added = pad.set_active(true).and_then(|()| self.obj().add_pad(&pad));
+        if let Err(error) = added {
+            gst::warning!(CAT, imp = self, "no pad {}: {error}", pad.name());
+            return None;
+        }
         self.obj().child_added(&pad, &pad.name());
-        Some(pad)
+        Some(pad.upcast())
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
@@ -219,40 +225,6 @@ impl ChildProxyImpl for RtmpMux {
 }
 
 impl AggregatorImpl for RtmpMux {
-    fn create_new_pad(
-        &self,
-        template: &gst::PadTemplate,
-        name: Option<&str>,
-        _caps: Option<&gst::Caps>,
-    ) -> Option<gst_base::AggregatorPad> {
-        let kind = pad::kind(&template.name());
-        let track = match self.free_track(kind, &template.name(), name) {
-            Ok(track) => track,
-            Err(why) => {
-                gst::element_imp_warning!(self, gst::CoreError::Pad, ("{}", why));
-                return None;
-            }
-        };
-        let prefix = match kind {
-            TrackKind::Audio => pad::AUDIO,
-            TrackKind::Video => pad::VIDEO,
-        };
-        let name = if template.name() == prefix {
-            prefix.to_owned()
-        } else {
-            format!("{prefix}_{track}")
-        };
-        let pad = gst::PadBuilder::<RtmpMuxPad>::from_template(template)
-            .name(name)
-            .build();
-        if kind == TrackKind::Video {
-            // Demuxers leave out the alignment. What caps have to have the encoder knows, and says.
-            pad.set_pad_flags(gst::PadFlags::ACCEPT_INTERSECT);
-        }
-        lock(&pad.imp().settings).track = track;
-        Some(pad.upcast())
-    }
-
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.state) = State::default();
         self.obj().set_latency(gst::ClockTime::ZERO, None);
@@ -341,6 +313,36 @@ impl AggregatorImpl for RtmpMux {
 }
 
 impl RtmpMux {
+    /// A pad of the track that the name asks for, or of one that is free.
+    fn new_pad(&self, template: &gst::PadTemplate, name: Option<&str>) -> Option<RtmpMuxPad> {
+        let kind = pad::kind(&template.name());
+        let track = match self.free_track(kind, &template.name(), name) {
+            Ok(track) => track,
+            Err(why) => {
+                gst::element_imp_warning!(self, gst::CoreError::Pad, ("{}", why));
+                return None;
+            }
+        };
+        let prefix = match kind {
+            TrackKind::Audio => pad::AUDIO,
+            TrackKind::Video => pad::VIDEO,
+        };
+        let name = if template.name() == prefix {
+            prefix.to_owned()
+        } else {
+            format!("{prefix}_{track}")
+        };
+        let pad = gst::PadBuilder::<RtmpMuxPad>::from_template(template)
+            .name(name)
+            .build();
+        if kind == TrackKind::Video {
+            // Demuxers leave out the alignment. What caps have to have the encoder knows, and says.
+            pad.set_pad_flags(gst::PadFlags::ACCEPT_INTERSECT);
+        }
+        lock(&pad.imp().settings).track = track;
+        Some(pad)
+    }
+
     fn tracks(&self) -> Vec<RtmpMuxPad> {
         self.obj()
             .sink_pads()
