@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+use gst::glib;
+
 use crate::session::{self, Status};
 use crate::transport::{self, Phase};
 use crate::url::{RtmpUrl, UrlError};
@@ -98,6 +100,24 @@ pub(super) fn bad_track(error: &super::track::Error) -> gst::ErrorMessage {
 /// A stream without the track that downstream asks for; `sentence` names what there is.
 pub(super) fn misfit(sentence: &str) -> gst::ErrorMessage {
     message(gst::CoreError::Negotiation, sentence, None)
+}
+
+/// A parser that a track needs and that GStreamer does not have.
+pub(super) fn missing_parser(factory: &str, pad: &str, caps: &gst::CapsRef) -> gst::ErrorMessage {
+    let media = caps
+        .structure(0)
+        .map_or("data", |structure| structure.name().as_str());
+    let text = format!(
+        "The {media} at the pad {pad} needs the element {factory}, which is not installed. Install the GStreamer \
+         plugin that has it, or put something that does its work before the pad."
+    );
+    message(gst::CoreError::MissingPlugin, &text, Some(&caps))
+}
+
+/// A parser that is there and does not fit.
+pub(super) fn bad_parser(factory: &str, pad: &str, cause: &glib::BoolError) -> gst::ErrorMessage {
+    let text = format!("The element {factory} could not be put before the track of the pad {pad}.");
+    message(gst::CoreError::Pad, &text, Some(cause))
 }
 
 /// A connection that failed.

@@ -17,10 +17,13 @@ use crate::url::RtmpUrl;
 mod caps;
 pub mod enums;
 mod error;
+mod proxy;
 mod rtmpdemux;
 mod rtmpmux;
 mod rtmpsink;
+mod rtmpsinkbin;
 mod rtmpsrc;
+mod rtmpsrcbin;
 mod settings;
 mod stats;
 mod track;
@@ -28,7 +31,9 @@ mod track;
 pub use self::rtmpdemux::RtmpDemux;
 pub use self::rtmpmux::{RtmpMux, RtmpMuxPad};
 pub use self::rtmpsink::RtmpSink;
+pub use self::rtmpsinkbin::{RtmpSinkBin, RtmpSinkBinPad};
 pub use self::rtmpsrc::RtmpSrc;
+pub use self::rtmpsrcbin::RtmpSrcBin;
 
 /// Above rtmp2src and rtmp2sink, which have PRIMARY + 1, so that `rtmp://` URIs come here.
 const RANK: i32 = 258;
@@ -50,7 +55,9 @@ pub(crate) fn register_all(plugin: &gst::Plugin) -> Result<(), glib::BoolError> 
     rtmpmux::register(plugin)?;
     rtmpsrc::register(plugin)?;
     rtmpsink::register(plugin)?;
-    rtmpdemux::register(plugin)
+    rtmpdemux::register(plugin)?;
+    rtmpsinkbin::register(plugin)?;
+    rtmpsrcbin::register(plugin)
 }
 
 fn register(plugin: &gst::Plugin, name: &str, alias: &str, type_: glib::Type) -> Result<(), glib::BoolError> {

@@ -143,6 +143,11 @@ impl Pipeline {
         self.set_state(gst::State::Ready)
     }
 
+    /// Stops the pipeline, to be started again.
+    pub fn stop(&self) -> Result<()> {
+        self.set_state(gst::State::Null)
+    }
+
     fn set_state(&self, state: gst::State) -> Result<()> {
         match self.pipeline.set_state(state) {
             Ok(_) => Ok(()),
@@ -155,7 +160,7 @@ impl Pipeline {
     }
 
     /// Waits until `find` has found something in the messages, which are taken. An error or a too early end fails.
-    fn wait_for<T>(
+    pub fn wait_for<T>(
         &self,
         within: Duration,
         mut find: impl FnMut(&gst::MessageView<'_>) -> Option<T>,
