@@ -182,7 +182,7 @@ impl RtmpSinkBinPad {
             return;
         };
         if let (Some(sink), Some(src)) = (element.static_pad("sink"), element.static_pad("src")) {
-            // The track goes on. Of a dropped event the bindings would free what GStreamer frees.
+            // The track goes on. Handled: of an event to drop the bindings leave GStreamer nothing to free.
             src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
                 match info.event() {
                     Some(event) if event.type_() == gst::EventType::Eos => gst::PadProbeReturn::Handled,
