@@ -237,6 +237,43 @@ fn a_codec_that_the_server_does_not_list_is_published_with_a_warning() -> Result
 }
 
 #[test]
+fn the_embedded_server_passes_on_every_codec_and_says_so() -> Result<()> {
+    let relay = relay()?;
+    let location = relay.url("live", "main");
+    let publisher = Pipeline::new(&format!(
+        "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 ! x264enc tune=zerolatency \
+         key-int-max=25 ! rtmpsink name=sink enhanced-rtmp=always location={location}"
+    ))?;
+    publisher.play()?;
+    wait::until("frames", LONG, || {
+        let sent = publisher.figure("sink", "out-video-messages").ok()?;
+        (sent > 10).then_some(())
+    })?;
+    let stats: gst::Structure = publisher.element("sink")?.property("stats");
+    for map in ["video-fourcc-info-map", "audio-fourcc-info-map"] {
+        let map: gst::Structure = stats.get(map)?;
+        assert_eq!(map.get::<u32>("any"), Ok(4));
+    }
+    assert_eq!(
+        (stats.get("multitrack"), stats.get("mod-ex")),
+        (Ok(true), Ok(true))
+    );
+
+    // Who joins late gets the header and the group of pictures in progress, of enhanced tags too.
+    let player = Pipeline::new(&format!(
+        "rtmpsrc location={location} ! video/x-h264 ! fakesink name=end sync=false"
+    ))?;
+    let end = Seen::at(&player, "end")?;
+    player.play()?;
+    end.wait_for_buffers(3)?;
+    let record = end.record();
+    assert!(frames(&record.buffers, 0)[0].is_key);
+    let caps = record.caps[0].structure(0).ok_or(Failure::new("no caps"))?;
+    assert!(caps.has_field("codec_data"));
+    Ok(())
+}
+
+#[test]
 fn connect_is_silent_of_enhanced_rtmp_if_it_is_not_wanted() -> Result<()> {
     let server = Server::start(|script| {
         let mut client = script.accept()?;
