@@ -243,5 +243,52 @@ fn types_have_their_own_names_and_clash_with_no_c_plugin() -> Result<()> {
         let element = gst::ElementFactory::make(name).build().context(name)?;
         assert_eq!(element.type_().name(), type_, "{name}");
     }
+    assert_has_properties("rsrtmpsrc", "rtmp2src")?;
+    assert_has_properties("rsrtmpsink", "rtmp2sink")
+}
+
+/// Nicks of an enumeration's or flags' values, with the values.
+fn nicks(type_: glib::Type) -> BTreeSet<(String, i64)> {
+    let mut nicks = BTreeSet::new();
+    if let Some(class) = glib::EnumClass::with_type(type_) {
+        let values = class.values().iter();
+        nicks.extend(values.map(|value| (value.nick().to_owned(), value.value().into())));
+    }
+    if let Some(class) = glib::FlagsClass::with_type(type_) {
+        let values = class.values().iter();
+        nicks.extend(values.map(|value| (value.nick().to_owned(), value.value().into())));
+    }
+    nicks
+}
+
+/// Every property of the C element is there with its type, range and nicks.
+fn assert_has_properties(ours: &str, theirs: &str) -> Result<()> {
+    let properties = |name| -> Result<Vec<glib::ParamSpec>> {
+        let element = gst::ElementFactory::make(name).build().context(name)?;
+        Ok(element.list_properties().to_vec())
+    };
+    let own = properties(ours)?;
+    for their in properties(theirs)? {
+        let name = their.name();
+        let our = own.iter().find(|our| our.name() == name);
+        let our = our.ok_or_else(|| Failure::new(format!("{ours} has no {name}")))?;
+        let (our_type, their_type) = (our.value_type(), their.value_type());
+        // Those of enumerations and flags have names of their own.
+        if our_type.name().starts_with("GstRs") {
+            let missing: Vec<_> = nicks(their_type).difference(&nicks(our_type)).cloned().collect();
+            assert!(missing.is_empty(), "{ours}: {name} lacks {missing:?}");
+        } else {
+            assert_eq!(our_type, their_type, "{ours}: {name}");
+        }
+        let range = |spec: &glib::ParamSpec| {
+            let unsigned = spec.downcast_ref::<glib::ParamSpecUInt>();
+            let signed = spec.downcast_ref::<glib::ParamSpecInt>();
+            (
+                unsigned.map(|spec| (spec.minimum(), spec.maximum())),
+                signed.map(|spec| (spec.minimum(), spec.maximum())),
+            )
+        };
+        assert_eq!(range(our), range(&their), "{ours}: {name}");
+    }
     Ok(())
 }

@@ -157,6 +157,9 @@ pub enum EnhancedRtmp {
 /// The commands that end a published stream.
 #[glib::flags(name = "GstRsRtmpStopCommands")]
 pub enum StopCommands {
+    /// No command: the connection is just closed.
+    #[flags_value(name = "No command", nick = "none")]
+    NONE = 0,
     /// FCUnpublish with the stream's name.
     #[flags_value(name = "FCUnpublish", nick = "fcunpublish")]
     FC_UNPUBLISH = 0b001,
@@ -187,6 +190,9 @@ impl From<StopCommands> for session::StopCommands {
 /// The checks of a server's certificate, with the values and nicks of GIO's `GTlsCertificateFlags`.
 #[glib::flags(name = "GstRsRtmpTlsValidationFlags")]
 pub enum TlsValidation {
+    /// None of these.
+    #[flags_value(name = "No flags", nick = "no-flags")]
+    NO_FLAGS = 0,
     /// The signing certificate authority is not known.
     #[flags_value(name = "Unknown CA", nick = "unknown-ca")]
     UNKNOWN_CA = 0b000_0001,
