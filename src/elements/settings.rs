@@ -90,12 +90,11 @@ impl Settings {
         self.url.warnings().iter().map(ToString::to_string).collect()
     }
 
-    /// How long every phase may take.
+    /// How long every phase may take; the location's option counts before the property. 0 is no limit in both.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        match self.url.options().timeout {
-            Some(timeout) => Some(timeout),
-            None => (self.timeout > 0).then(|| Duration::from_secs(self.timeout.into())),
-        }
+        let of_property = Duration::from_secs(self.timeout.into());
+        let timeout = self.url.options().timeout.unwrap_or(of_property);
+        (!timeout.is_zero()).then_some(timeout)
     }
 
     /// Replaces the location and every part that was set before.
@@ -415,4 +414,24 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .read_only()
             .build(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeout_of_the_location_counts_first_and_zero_is_no_limit() {
+        let mut settings = Settings::default();
+        let mut timeout = |location, property: u32| {
+            settings.set_location(location).unwrap();
+            settings.set("timeout", &property.to_value());
+            settings.timeout().map(|timeout| timeout.as_secs())
+        };
+        assert_eq!(timeout(None, 7), Some(7));
+        assert_eq!(timeout(None, 0), None);
+        assert_eq!(timeout(Some("rtmp://host/live/key timeout=3"), 7), Some(3));
+        assert_eq!(timeout(Some("rtmp://host/live/key timeout=3"), 0), Some(3));
+        assert_eq!(timeout(Some("rtmp://host/live/key timeout=0"), 7), None);
+    }
 }
