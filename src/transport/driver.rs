@@ -35,6 +35,9 @@ const MAX_BACKLOG: usize = 8 << 20;
 /// Bytes that are read ahead in one go: a peer that sends faster than we read cannot keep the thread to itself.
 const MAX_READ_AHEAD: u64 = 1 << 20;
 
+/// How long the end of a peer is awaited that has been slower than we: megabytes may still be on their way to it.
+const SLOW_LINGER: Duration = Duration::from_secs(30);
+
 /// Bytes around an event of the backlog that count as its own: the message it was read from, such as the longest
 /// command, and the block that it shares with others.
 const MAX_SURROUNDINGS: usize = 512 << 10;
@@ -88,6 +91,8 @@ pub struct Driver {
     last_read: Instant,
     /// Since when bytes have been waiting without one of them going out.
     blocked_since: Option<Instant>,
+    /// Whether the kernel has ever had to hold back bytes for the peer.
+    has_blocked: bool,
     write_timeout: Option<Duration>,
 }
 
@@ -109,6 +114,7 @@ impl Driver {
             totals: ByteTotals::default(),
             last_read: now,
             blocked_since: None,
+            has_blocked: false,
             write_timeout,
         }
     }
@@ -287,7 +293,8 @@ impl Driver {
     }
 
     /// Ends the stream and the connection in good order: stop commands, everything written, our side shut
-    /// down, and the peer's end awaited for as long as `linger`. Any of it stops at `deadline`.
+    /// down, and the peer's end awaited for as long as `linger`, or longer if the peer has been slow. Any of it stops
+    /// at `deadline`.
     pub fn close(&mut self, wake: &Wake, deadline: Instant, linger: Duration) -> Result<(), Stopped> {
         let now = Instant::now();
         self.session.close(now);
@@ -296,10 +303,15 @@ impl Driver {
         if self.socket.shutdown_write().is_err() {
             return Ok(());
         }
+        let linger = if self.has_blocked {
+            linger.max(SLOW_LINGER)
+        } else {
+            linger
+        };
         let deadline = deadline.min(Instant::now() + linger);
-        // Closing a socket with unread bytes would reset the connection, and the reset can overtake our last
-        // bytes: what still comes is read and dropped. Any error is the end that is awaited, however the peer
-        // brings it about.
+        // Closing a socket with unread bytes would reset the connection, as does what the peer sends after it, and
+        // the kernel throws away what it still holds for the peer then: what comes is read and dropped. Any error is
+        // the end that is awaited, however the peer brings it about.
         while self.failure.is_none() && self.read(Instant::now()).is_ok() {
             while self.poll_event().is_some() {}
             let left = deadline.saturating_duration_since(Instant::now());
@@ -433,6 +445,7 @@ impl Driver {
                     self.blocked_since = None;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.has_blocked = true;
                     let since = *self.blocked_since.get_or_insert(now);
                     let stalled = now.saturating_duration_since(since);
                     if self.write_timeout.is_some_and(|timeout| stalled >= timeout) {
@@ -716,6 +729,46 @@ mod tests {
         assert!(start.elapsed() >= linger);
         let ticks = cpu_ticks() - before;
         assert!(ticks < 10, "{ticks} ticks");
+    }
+
+    #[test]
+    fn a_slow_peer_gets_all_that_the_kernel_holds_for_it() {
+        let (mut driver, mut client) = accepted();
+        let ping = [2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1];
+        let acknowledgement = [2, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0, 0, 1];
+        // Until the answer to a ping finds no room.
+        let block = [0; READ_SIZE];
+        while driver.queued() == 0 {
+            while let Ok(count) = driver.socket.write_vectored(&[IoSlice::new(&block)]) {
+                driver.totals.sent += count as u64;
+            }
+            client.write_vectored(&[IoSlice::new(&ping)]).unwrap();
+            driver.service(Instant::now());
+            assert!(driver.failure.is_none(), "{:?}", driver.failure);
+        }
+        let closing = std::thread::spawn(move || {
+            let wake = Wake::new().unwrap();
+            let closed = driver.close(&wake, Instant::now() + LONG, Duration::from_millis(1));
+            (closed, driver.totals().sent)
+        });
+        // A link of some 10 MB/s, whose other end goes on talking.
+        let wake = Wake::new().unwrap();
+        let (started, mut received) = (Instant::now(), 0);
+        while started.elapsed() < LONG {
+            let mut input = BytesMut::new();
+            match client.read(&mut input, READ_SIZE / 4) {
+                Ok(0) => break,
+                Ok(count) => received += count as u64,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "after {received} bytes"),
+            }
+            client.write_vectored(&[IoSlice::new(&acknowledgement)]).unwrap();
+            poll(None, &wake, Some(Duration::from_millis(1))).unwrap();
+        }
+        drop(client);
+        let (closed, sent) = closing.join().unwrap();
+        closed.unwrap();
+        // What went out before it was blocked has been sent as well.
+        assert_eq!(received, sent);
     }
 
     #[test]
