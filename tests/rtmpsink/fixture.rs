@@ -1,8 +1,8 @@
 //! An `rtmpsink` alone in a pipeline: a pad that feeds it, its bus, and threads so that nothing it does holds a test
 //! up.
 
-use std::sync::Once;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ pub(crate) struct Sink {
     pub(crate) element: gst::Element,
     pipeline: gst::Pipeline,
     bus: gst::Bus,
+    /// Everything that was ever posted, as text.
+    said: Arc<Mutex<Vec<String>>>,
     pad: gst::Pad,
     feeder: Sender<Box<dyn FnOnce() + Send>>,
 }
@@ -142,6 +144,15 @@ impl Sink {
         let bus = pipeline
             .bus()
             .ok_or_else(|| Failure::new("the pipeline has no bus"))?;
+        let said = Arc::new(Mutex::new(Vec::new()));
+        bus.set_sync_handler({
+            let said = Arc::clone(&said);
+            move |_, message| {
+                let text = text_of(message);
+                said.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                gst::BusSyncReply::Pass
+            }
+        });
         let pad = gst::Pad::builder(gst::PadDirection::Src).name("feed").build();
         let sink_pad = element
             .static_pad("sink")
@@ -157,6 +168,7 @@ impl Sink {
             element,
             pipeline,
             bus,
+            said,
             pad,
             feeder,
         })
@@ -187,6 +199,10 @@ impl Sink {
     pub(crate) fn set_state(&self, state: gst::State) -> Result<Pending<Duration>> {
         let pipeline = self.pipeline.clone();
         aside("the state change", move || {
+            if state == gst::State::Paused {
+                // GStreamer 1.22 forgets a pause that meets the end of an asynchronous change.
+                let _ = pipeline.state(gst::ClockTime::try_from(LONG).ok());
+            }
             let started = Instant::now();
             // Its success shows in what the element does next.
             let _ = pipeline.set_state(state);
@@ -351,6 +367,11 @@ impl Sink {
         texts.collect()
     }
 
+    /// The texts of everything that was posted: sentences, debug texts and fields.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The `stats` property.
     pub(crate) fn stats(&self) -> gst::Structure {
         self.element.property("stats")
@@ -397,6 +418,17 @@ impl Sink {
     }
 }
 
+/// All that a message says.
+fn text_of(message: &gst::Message) -> String {
+    let said = match message.view() {
+        gst::MessageView::Error(error) => format!("{} {:?}", error.error(), error.debug()),
+        gst::MessageView::Warning(warning) => format!("{} {:?}", warning.error(), warning.debug()),
+        gst::MessageView::Info(info) => format!("{} {:?}", info.error(), info.debug()),
+        _ => String::new(),
+    };
+    format!("{:?} {said} {:?}", message.type_(), message.structure())
+}
+
 impl Drop for Sink {
     fn drop(&mut self) {
         // Also when a test fails in the middle of a push.
@@ -407,6 +439,8 @@ impl Drop for Sink {
             let _ = pending.wait();
         }
         let _ = self.pad.set_active(false);
+        // Its messages hold the elements that posted them.
+        self.bus.set_flushing(true);
     }
 }
 

@@ -8,8 +8,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod failures;
+#[allow(dead_code, reason = "rtmpsink_process.rs uses the rest of it")]
 mod fixture;
 mod flv;
 mod input;
+mod properties;
 mod states;
 mod stopping;

@@ -165,12 +165,10 @@ fn a_pause_in_the_middle_of_a_blocked_write_loses_nothing() -> Result<()> {
     let server = stalling_server()?;
     let sink = Sink::playing(&server.url("live", "key"))?;
     let (count, mut push) = sink.push_until_blocked(heavy_frame)?;
-    for _ in 0..3 {
-        let took = sink.set_state(gst::State::Paused)?.wait()?;
-        assert!(took < Duration::from_millis(200), "pausing took {took:?}");
-        assert!(!push.is_done(), "a push returned in PAUSED");
-        sink.set_state(gst::State::Playing)?.wait()?;
-    }
+    let took = sink.set_state(gst::State::Paused)?.wait()?;
+    assert!(took < Duration::from_millis(200), "pausing took {took:?}");
+    assert!(!push.is_done(), "a push returned in PAUSED");
+    sink.set_state(gst::State::Playing)?.wait()?;
     server.cue();
     push.wait()?.context("the push that was paused")?;
     sink.publish(video(1_000_000, KEY_FRAME))?;
@@ -204,12 +202,13 @@ fn a_pause_while_connecting_loses_nothing() -> Result<()> {
         client.accept_publish(1)?;
         client.read_to_end()
     })?;
-    let sink = Sink::playing(&server.url("live", "key"))?;
-    let push = sink.begin_push(stream().concat().into())?;
-    for _ in 0..3 {
-        sink.set_state(gst::State::Paused)?.wait()?;
-        sink.set_state(gst::State::Playing)?.wait()?;
-    }
+    let sink = Sink::playing_with(&server.url("live", "key"), &[("async-connect", "false")])?;
+    let mut push = sink.begin_push(stream().concat().into())?;
+    // So that the push is sure to be under way.
+    server.wait_for("a client", |connections| (!connections.is_empty()).then_some(()))?;
+    sink.set_state(gst::State::Paused)?.wait()?;
+    assert!(!push.is_done(), "a push returned in PAUSED");
+    sink.set_state(gst::State::Playing)?.wait()?;
     server.cue();
     push.wait()?.context("the push that was paused")?;
     sink.finish()?;

@@ -501,6 +501,14 @@ impl Client {
         Ok(())
     }
 
+    /// Reads until the client ends the connection and keeps nothing of it.
+    pub fn drain(&mut self) -> Result<()> {
+        while self.receive(READ_SIZE)? > 0 {
+            self.input.clear();
+        }
+        Ok(())
+    }
+
     /// Reads until the client ends the connection, in whatever way.
     pub fn read_to_end(&mut self) -> Result<()> {
         while self.read_message()?.is_some() {}

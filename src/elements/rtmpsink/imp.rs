@@ -216,7 +216,8 @@ impl BaseSinkImpl for RtmpSink {
                 closing: Wake::new().map_err(|e| error::no_resources(&e))?,
             })
         })?;
-        for warning in lock(&self.settings).0.warnings() {
+        let warnings = lock(&self.settings).0.warnings();
+        for warning in warnings {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
         }
         // Also checks the settings when the connection is made later, so that mistakes show at once.
@@ -408,7 +409,13 @@ impl RtmpSink {
             }
         }
         match error {
-            Some(error) => Err(self.fail(error::bad_flv(&error))),
+            Some(error) => {
+                // Whatever follows is bad as well, so that it is said once.
+                if !self.failed.swap(true, Ordering::Relaxed) {
+                    self.post_error_message(error::bad_flv(&error));
+                }
+                Err(gst::FlowError::Error)
+            }
             None => Ok(gst::FlowSuccess::Ok),
         }
     }
@@ -475,11 +482,8 @@ impl RtmpSink {
             match action(&wakes.streaming) {
                 Ok(()) => return Ok(()),
                 Err(Stopped::Interrupted | Stopped::Elapsed) => {
-                    // Lets go of the base class's lock, for which the state change waits.
+                    // Lets go of the base class's lock, which the state change or the flush waits for.
                     self.obj().wait_preroll()?;
-                    // The next pause may have come before we had the lock back. Writing on would keep the change to
-                    // PLAYING from it for as long as the peer does not read.
-                    self.obj().wait(gst::ClockTime::NONE).0?;
                 }
                 Err(Stopped::Failed(error)) => {
                     self.post_failure(&error);
