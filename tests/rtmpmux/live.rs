@@ -29,8 +29,10 @@ impl Live {
             harness.set_upstream_latency(UPSTREAM);
             harness.set_src_caps_str(caps);
         }
-        video.play();
-        Ok(Self { video, audio })
+        // A harness plays from the start, when the muxer may have asked for a latency that had not been set.
+        let live = Self { video, audio };
+        latency(&live)?;
+        Ok(live)
     }
 
     fn clock(&self) -> Result<TestClock> {
@@ -56,6 +58,15 @@ impl Live {
             }
             let map = buffer.map_readable()?;
             return Ok(map.iter().rev().nth(4).copied());
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // While a harness goes, the muxer must neither push into it nor ask it for its latency.
+        if let Some(element) = self.video.element() {
+            let _ = element.set_state(gst::State::Null);
         }
     }
 }
