@@ -6,6 +6,7 @@
 mod amf;
 mod chunk;
 mod client_session;
+mod demux;
 mod flv;
 mod flv_tag;
 mod owner;
@@ -23,6 +24,7 @@ const TARGETS: &[(&str, Body)] = &[
     ("amf", amf::run),
     ("chunk", chunk::run),
     ("client_session", client_session::run),
+    ("demux", demux::run),
     ("flv", flv::run),
     ("flv_tag", flv_tag::run),
     ("server_session", server_session::run),
@@ -64,6 +66,11 @@ fn chunk_survives_its_corpus() {
 #[test]
 fn client_session_survives_its_corpus() {
     replay("client_session");
+}
+
+#[test]
+fn demux_survives_its_corpus() {
+    replay("demux");
 }
 
 #[test]
