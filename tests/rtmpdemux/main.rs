@@ -11,6 +11,7 @@ mod enhanced;
 mod faults;
 mod files;
 mod fixture;
+mod flvdemux;
 mod pads;
 mod queries;
 mod script;
