@@ -1,8 +1,8 @@
 //! The README keeps its word: its command lines work as printed, and the files and tests it names exist.
 //!
 //! The first word behind `sh` of a fenced block says how a line comes to its end: `run` by itself; `publish` by Ctrl-C,
-//! when enough was published; `play` by Ctrl-C too, when enough of a stream was played that the README's first `publish`
-//! line is publishing meanwhile. Lines run in the order of the page in one folder, so that what one records another can
+//! when enough was published; `play` by Ctrl-C too, when enough of a stream was played that the README's first line to
+//! publish it is publishing meanwhile. Lines run in the order of the page in one folder, so that what one records another can
 //! publish. Only the server's address is another: a free port of this machine.
 
 #[path = "../examples/relay/mod.rs"]
@@ -28,7 +28,7 @@ const ENOUGH: u64 = 45;
 const SERVER: &str = "rtmp://localhost/";
 /// The same in properties.
 const SERVER_PROPERTIES: &str = "host=localhost port=1935";
-/// The name of the stream that the `play` lines play.
+/// The stream of `play` lines that name none in a location.
 const STREAM: &str = "live/stream";
 
 /// Has sinks show nothing: a test may run where there is no screen, or where somebody is looking at it. DirectFB's sink
@@ -55,8 +55,28 @@ struct Line {
 impl Line {
     /// Names of the streams that the command publishes.
     fn publishes(&self) -> impl Iterator<Item = &str> {
-        let locations = self.command.split("rtmpsink location=").skip(1);
-        locations.filter_map(|rest| rest.strip_prefix(SERVER)?.split_whitespace().next())
+        self.streams()
+            .filter_map(|(element, name)| element.starts_with("rtmpsink").then_some(name))
+    }
+
+    /// Name of the stream that the command plays.
+    fn plays(&self) -> &str {
+        let mut streams = self.streams();
+        let played = streams.find(|(element, _)| !element.starts_with("rtmpsink"));
+        played.map_or(STREAM, |(_, name)| name)
+    }
+
+    /// The locations and URIs, each with the element that it is a property of.
+    fn streams(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut element = "";
+        self.command.split_whitespace().filter_map(move |word| {
+            let Some((property, value)) = word.split_once('=') else {
+                element = word;
+                return None;
+            };
+            let name = value.trim_matches('"').strip_prefix(SERVER)?;
+            matches!(property, "location" | "uri").then_some((element, name))
+        })
     }
 }
 
@@ -184,7 +204,9 @@ impl Reader {
         let peer = self.start(line)?;
         if line.mode == Mode::Play {
             self.wait_for(line, &peer, |snapshot| {
-                let played = snapshot.players(STREAM).map(|player| player.messages_out.video);
+                let played = snapshot
+                    .players(line.plays())
+                    .map(|player| player.messages_out.video);
                 played.max() >= Some(ENOUGH)
             })?;
         }
@@ -232,10 +254,6 @@ impl Reader {
 #[test]
 fn its_command_lines_work_as_printed() -> Result<()> {
     let lines = lines(&readme()?)?;
-    let first = lines
-        .iter()
-        .find(|line| line.publishes().any(|name| name == STREAM))
-        .ok_or(Failure::new("no line publishes what the others play"))?;
     assert!(lines.iter().filter(|line| line.mode == Mode::Play).count() > 3);
 
     let reader = Reader::new()?;
@@ -244,8 +262,13 @@ fn its_command_lines_work_as_printed() -> Result<()> {
             reader.run(line)?;
             continue;
         }
-        let mut publisher = reader.start(first)?;
-        reader.wait_for_publisher(first, &publisher)?;
+        let publishes =
+            |other: &&Line| other.mode == Mode::Publish && other.publishes().any(|name| name == line.plays());
+        let published = lines.iter().find(publishes);
+        let published =
+            published.ok_or_else(|| Failure::new(format!("no line publishes {}", line.plays())))?;
+        let mut publisher = reader.start(published)?;
+        reader.wait_for_publisher(published, &publisher)?;
         reader.run(line)?;
         assert!(publisher.is_running()?, "{}", publisher.stderr());
         publisher.interrupt()?;
@@ -287,5 +310,52 @@ fn the_files_and_tests_it_names_exist() -> Result<()> {
         tests += 1;
     }
     assert!(tests > 5);
+    Ok(())
+}
+
+/// All sources below a folder.
+fn sources(folder: &str) -> Result<String> {
+    let mut folders = vec![root().join(folder)];
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).context(folder.display())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&fs::read_to_string(&path).context(path.display())?);
+            }
+        }
+    }
+    Ok(text)
+}
+
+#[test]
+fn the_tests_that_hold_the_tables_of_codecs_exist() -> Result<()> {
+    let page = fs::read_to_string(root().join("docs/codecs.md")).context("docs/codecs.md")?;
+    let tests = sources("src")? + &sources("tests")?;
+    let mut named = BTreeSet::new();
+    for word in page.lines().flat_map(code) {
+        if word.starts_with("tests/") || word.starts_with("src/") {
+            assert!(root().join(word).exists(), "{word}");
+        } else if word.matches('_').count() > 1 {
+            let is_test = tests.match_indices(&format!("fn {word}()")).any(|(at, _)| {
+                let before = tests.get(..at).unwrap_or_default();
+                before.trim_end().ends_with("#[test]")
+            });
+            assert!(is_test, "there is no test {word}");
+            named.insert(word);
+        }
+    }
+    assert!(named.len() > 10, "{named:?}");
+
+    // Nothing in the tables is without its test.
+    for row in page
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('_'))
+    {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert!(!cells.contains(&""), "{row}");
+    }
     Ok(())
 }
