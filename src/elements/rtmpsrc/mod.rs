@@ -1,4 +1,4 @@
-//! `rtmpsrc`: plays FLV from RTMP.
+//! `rtmpsrc`: plays FLV from RTMP, or the one track of it that the caps behind it ask for.
 
 use gst::glib;
 use gst::prelude::*;
