@@ -231,6 +231,19 @@ fn rejected(
     url: &RtmpUrl,
     authority: &str,
 ) -> gst::ErrorMessage {
+    if let Some(target) = status.redirect() {
+        // Its own stream name and query are masked as ours are.
+        let target = RtmpUrl::parse(&target).map_or_else(|_| "another URL".to_owned(), |url| url.to_string());
+        let text = format!(
+            "{authority} sends clients on to {}, and redirects are not followed yet: use that location.",
+            printable(&url.scrub(&target))
+        );
+        return message(
+            side.open(),
+            &text,
+            Some(&format_args!("the server refused {phase}")),
+        );
+    }
     let ends = |words: &[&str]| {
         words.iter().any(|word| {
             status

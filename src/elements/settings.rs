@@ -11,7 +11,7 @@ use super::error;
 use crate::amf::Text;
 use crate::session::{Capabilities, ClientConfig, Intent, PlayStart, StopCommands, Support};
 use crate::transport::{Target, tcp::TcpOptions};
-use crate::url::{ConnectArgs, RtmpUrl, UrlError};
+use crate::url::{ConnectArgs, RtmpUrl, Secret, UrlError};
 
 /// rtmp2's default, which no server has by accident.
 const DEFAULT_LOCATION: &str = "rtmp://localhost/live/myStream";
@@ -30,6 +30,8 @@ pub(super) struct Settings {
     url: RtmpUrl,
     /// Why the location that was set last, or a part set after it, could not be used.
     fault: Option<UrlError>,
+    /// The location that was set last, if it could not be used: it reads back as it was written too.
+    unusable: Option<Secret>,
     /// Whether a part was set after the location, so that the location does not tell the whole truth.
     edited: bool,
     secure_token: Option<String>,
@@ -51,6 +53,7 @@ impl Default for Settings {
         Self {
             url: RtmpUrl::parse(DEFAULT_LOCATION).expect("the default location is a good one"),
             fault: None,
+            unusable: None,
             edited: false,
             secure_token: None,
             authmod: Authmod::default(),
@@ -100,8 +103,9 @@ impl Settings {
     /// Replaces the location and every part that was set before.
     pub(super) fn set_location(&mut self, location: Option<&str>) -> Result<(), UrlError> {
         self.edited = false;
-        let parsed = RtmpUrl::parse(location.unwrap_or(DEFAULT_LOCATION));
-        match parsed {
+        self.unusable = None;
+        let location = location.unwrap_or(DEFAULT_LOCATION);
+        match RtmpUrl::parse(location) {
             Ok(url) => {
                 self.url = url;
                 self.fault = None;
@@ -109,6 +113,7 @@ impl Settings {
             }
             Err(fault) => {
                 self.fault = Some(fault);
+                self.unusable = Some(location.into());
                 Err(fault)
             }
         }
@@ -117,6 +122,9 @@ impl Settings {
     /// The location as it was written, secrets included; put together from its parts when one of them was set
     /// afterwards.
     pub(super) fn location(&self) -> String {
+        if let Some(unusable) = &self.unusable {
+            return unusable.expose().to_owned();
+        }
         match self.url.location() {
             Some(location) if !self.edited => location.to_owned(),
             _ => {
@@ -223,14 +231,17 @@ impl Settings {
         [
             (
                 self.url.scheme() != crate::url::Scheme::Rtmp,
-                "every scheme but rtmp",
+                "schemes other than rtmp",
             ),
             (login, "logging in with a user name and a password"),
             (
                 matches!(self.authmod, Authmod::Adobe | Authmod::Llnw),
                 "authmod adobe and llnw",
             ),
-            (self.secure_token.is_some(), "secure-token"),
+            (
+                self.secure_token.as_ref().is_some_and(|token| !token.is_empty()),
+                "secure-token",
+            ),
             (options.token.is_some(), "the location option token"),
             (options.socks.is_some(), "the location option socks"),
             (options.playlist == Some(true), "the location option playlist"),

@@ -115,6 +115,14 @@ impl Status {
         matches!(self.level, Level::Error)
     }
 
+    /// Where the server sends the client instead: the URL of a redirect. AMS and nginx-rtmp name the application
+    /// with `ex.redirect`; SRS names the stream as well, with `ex.redirect2`.
+    #[must_use]
+    pub fn redirect(&self) -> Option<Cow<'_, str>> {
+        let ex = self.info.get("ex")?;
+        ex.get("redirect2").or_else(|| ex.get("redirect"))?.as_str()
+    }
+
     fn find<'a>(values: impl Iterator<Item = &'a Value> + Clone) -> Self {
         let is_info = |value: &&Value| ["code", "level"].iter().any(|key| value.get(key).is_some());
         match values.clone().find(is_info) {
@@ -264,6 +272,18 @@ mod tests {
             (Level::Status, "NetStream.Pause.Notify")
         );
         assert_eq!(shifted.description, "Paused live");
+    }
+
+    #[test]
+    fn a_redirect_names_its_url() {
+        let redirected = |ex| {
+            let info = Value::object([("code", "NetConnection.Connect.Rejected".into()), ("ex", ex)]);
+            on_status(vec![info]).redirect().map(Cow::into_owned)
+        };
+        let ex = |name| Value::object([("code", 302.0.into()), (name, "rtmp://b/live".into())]);
+        assert_eq!(redirected(ex("redirect")).as_deref(), Some("rtmp://b/live"));
+        assert_eq!(redirected(ex("redirect2")).as_deref(), Some("rtmp://b/live"));
+        assert_eq!(redirected(Value::Null), None);
     }
 
     #[test]

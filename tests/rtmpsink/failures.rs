@@ -245,6 +245,30 @@ fn mona_swaps_level_and_code_of_a_refusal() -> Result<()> {
 }
 
 #[test]
+fn a_redirect_is_told_with_its_target_and_without_its_secrets() -> Result<()> {
+    let problem = problem_with(|client| {
+        client.handshake()?;
+        let connect = client.expect_command("connect")?;
+        let info = Value::object([
+            ("level", Value::from("error")),
+            ("code", Value::from("NetConnection.Connect.Rejected")),
+            (
+                "ex",
+                Value::object([
+                    ("code", Value::from(302.0)),
+                    ("redirect", Value::from("rtmp://other.example/live/hidden")),
+                ]),
+            ),
+        ]);
+        let error = Command::error(connect.transaction_id, Value::Null, vec![info]);
+        client.send_command(0, &error)?;
+        client.read_to_end()
+    })?;
+    assert!(!problem.sentence.contains("hidden"), "{problem:?}");
+    problem.expect("ResourceError::OpenWrite", "rtmp://other.example/live")
+}
+
+#[test]
 fn a_refusal_that_is_closed_upon_at_once_is_still_told() -> Result<()> {
     problem_with(|client| {
         client.accept_stream(1)?;
