@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gstrtmp::amf::Text;
-use gstrtmp::session::MessageCounts;
+use gstrtmp::session::ByKind;
 use gstrtmp::transport::{self, ByteTotals};
 
 /// Clients that have gone and are remembered.
@@ -66,9 +66,9 @@ pub struct Client {
     /// Bytes that crossed the socket.
     pub totals: ByteTotals,
     /// Messages that came from the client.
-    pub messages_in: MessageCounts,
+    pub messages_in: ByKind,
     /// Messages that were queued for the client.
-    pub messages_out: MessageCounts,
+    pub messages_out: ByKind,
 }
 
 /// Why a client is gone.

@@ -25,11 +25,17 @@ pub(super) fn structure(stats: &Stats) -> gst::Structure {
         .field("out-bytes-acked", total(|s| s.out_bytes_acked))
         .field("state", state)
         .field("in-audio-messages", total(|s| s.messages_in.audio))
+        .field("in-audio-bytes", total(|s| s.media_bytes_in.audio))
         .field("in-video-messages", total(|s| s.messages_in.video))
+        .field("in-video-bytes", total(|s| s.media_bytes_in.video))
         .field("in-data-messages", total(|s| s.messages_in.data))
+        .field("in-data-bytes", total(|s| s.media_bytes_in.data))
         .field("out-audio-messages", total(|s| s.messages_out.audio))
+        .field("out-audio-bytes", total(|s| s.media_bytes_out.audio))
         .field("out-video-messages", total(|s| s.messages_out.video))
+        .field("out-video-bytes", total(|s| s.media_bytes_out.video))
         .field("out-data-messages", total(|s| s.messages_out.data))
+        .field("out-data-bytes", total(|s| s.media_bytes_out.data))
         .field("queued-bytes", total(|s| s.queued_bytes as u64));
     if let Some(connect_time) = stats.connect_time {
         builder = builder.field("connect-time", nanoseconds(connect_time));

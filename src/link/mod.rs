@@ -16,4 +16,5 @@ mod stream;
 
 pub use flow::Flow;
 pub use send_queue::SendQueue;
-pub(crate) use stream::{Counters, Link, Received};
+pub use stream::ByKind;
+pub(crate) use stream::{Link, Received};

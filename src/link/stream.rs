@@ -32,12 +32,37 @@ pub(crate) struct Received {
     pub(crate) incoming: Incoming,
 }
 
-/// Messages, messages' bytes and bytes, counted since the start.
+/// Figures of media since the start, by kind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ByKind {
+    /// Type 8.
+    pub audio: u64,
+    /// Type 9.
+    pub video: u64,
+    /// Types 18 and 15.
+    pub data: u64,
+}
+
+/// Media messages one way: how many, and the bytes of their payloads.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) audio: u64,
-    pub(crate) video: u64,
-    pub(crate) data: u64,
+    pub(crate) messages: ByKind,
+    pub(crate) bytes: ByKind,
+}
+
+impl Counters {
+    /// Counts a message; false if it is not of media.
+    fn count(&mut self, type_id: u8, length: usize) -> bool {
+        let (messages, bytes) = match type_id {
+            type_id::AUDIO => (&mut self.messages.audio, &mut self.bytes.audio),
+            type_id::VIDEO => (&mut self.messages.video, &mut self.bytes.video),
+            type_id::DATA_AMF0 | type_id::DATA_AMF3 => (&mut self.messages.data, &mut self.bytes.data),
+            _ => return false,
+        };
+        *messages += 1;
+        *bytes = bytes.saturating_add(length as u64);
+        true
+    }
 }
 
 enum Handshake {
@@ -59,8 +84,8 @@ pub(crate) struct Link {
     replies: usize,
     /// Whether commands are sent as type 17, RTMP 1.0 section 7.1.1.
     amf3: bool,
-    pub(crate) messages_in: Counters,
-    pub(crate) messages_out: Counters,
+    pub(crate) received: Counters,
+    pub(crate) sent: Counters,
 }
 
 impl Link {
@@ -86,8 +111,8 @@ impl Link {
             parts: None,
             replies: 0,
             amf3: false,
-            messages_in: Counters::default(),
-            messages_out: Counters::default(),
+            received: Counters::default(),
+            sent: Counters::default(),
         }
     }
 
@@ -171,12 +196,7 @@ impl Link {
                 self.parts = Some(message::split_aggregate(&message).take(MAX_PARTS));
                 continue;
             }
-            match message.type_id {
-                type_id::AUDIO => self.messages_in.audio += 1,
-                type_id::VIDEO => self.messages_in.video += 1,
-                type_id::DATA_AMF0 | type_id::DATA_AMF3 => self.messages_in.data += 1,
-                _ => {}
-            }
+            self.received.count(message.type_id, message.payload.len());
             let (timestamp, stream_id) = (message.timestamp, message.stream_id);
             match message::decode(message)? {
                 Incoming::Control(control) => self.handle_control(&control),
@@ -281,18 +301,14 @@ impl Link {
 
     /// Queues one message. Refused only when it is longer than a message can be.
     pub(crate) fn send(&mut self, message: chunk::Outgoing) -> Result<(), Malformed> {
-        match message.type_id {
-            type_id::AUDIO => self.messages_out.audio += 1,
-            type_id::VIDEO => self.messages_out.video += 1,
-            type_id::DATA_AMF0 | type_id::DATA_AMF3 => self.messages_out.data += 1,
-            _ => {
-                let earlier = if self.queue.has_remaining() {
-                    self.replies
-                } else {
-                    0
-                };
-                self.replies = earlier.saturating_add(message.body.len());
-            }
+        let length = message.head.len().saturating_add(message.body.len());
+        if !self.sent.count(message.type_id, length) {
+            let earlier = if self.queue.has_remaining() {
+                self.replies
+            } else {
+                0
+            };
+            self.replies = earlier.saturating_add(length);
         }
         self.writer.write(message, &mut self.queue)
     }

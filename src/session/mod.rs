@@ -40,7 +40,8 @@ pub use self::config::{
 pub use self::enhanced::{Capabilities, Codecs, Support};
 pub use self::error::{Error, Phase};
 pub use self::event::{Event, Input, Media, MediaKind, Request, Transmit};
-pub use self::stats::{MessageCounts, Stats};
+pub use self::stats::Stats;
+pub use crate::link::ByKind;
 pub use crate::message::{Level, Status};
 
 use self::client::Client;
@@ -244,6 +245,13 @@ impl Session {
         }
     }
 
+    /// Announces another chunk size, in bytes, and writes with it from then on. Without effect during the handshake.
+    pub fn set_chunk_size(&mut self, size: u32) {
+        if self.link.is_open() && self.link.chunk_sizes().1 != size.clamp(1, chunk::MAX_CHUNK_SIZE) {
+            self.link.set_chunk_size(size);
+        }
+    }
+
     /// Queues the commands that end the stream. When [`poll_transmit`](Self::poll_transmit) is empty after
     /// that, the transport can be shut down.
     pub fn close(&mut self, now: Instant) {
@@ -315,8 +323,10 @@ impl Session {
             out_window_ack_size: flow.announced_window,
             in_bytes_acked: flow.acknowledged,
             out_bytes_acked: flow.peer_acknowledged,
-            messages_in: self.link.messages_in.into(),
-            messages_out: self.link.messages_out.into(),
+            messages_in: self.link.received.messages,
+            messages_out: self.link.sent.messages,
+            media_bytes_in: self.link.received.bytes,
+            media_bytes_out: self.link.sent.bytes,
             queued_bytes: self.queued(),
             round_trip: self.round_trip,
             peer_version: peer.cloned(),

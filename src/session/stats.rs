@@ -4,28 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Capabilities, Phase};
-use crate::link::Counters;
-
-/// Messages since the session started, by kind.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct MessageCounts {
-    /// Type 8.
-    pub audio: u64,
-    /// Type 9.
-    pub video: u64,
-    /// Types 18 and 15.
-    pub data: u64,
-}
-
-impl From<Counters> for MessageCounts {
-    fn from(counters: Counters) -> Self {
-        Self {
-            audio: counters.audio,
-            video: counters.video,
-            data: counters.data,
-        }
-    }
-}
+use crate::link::ByKind;
 
 /// A snapshot of a session's figures. Sizes and windows are bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,9 +24,13 @@ pub struct Stats {
     /// Bytes sent that the peer acknowledged, by its own count.
     pub out_bytes_acked: u64,
     /// Messages received.
-    pub messages_in: MessageCounts,
+    pub messages_in: ByKind,
     /// Messages queued for sending.
-    pub messages_out: MessageCounts,
+    pub messages_out: ByKind,
+    /// Bytes of the payloads of received messages.
+    pub media_bytes_in: ByKind,
+    /// Bytes of the payloads of queued messages.
+    pub media_bytes_out: ByKind,
     /// Bytes that wait to be written.
     pub queued_bytes: usize,
     /// Time from C0 and C1 to the first bytes back (client only).

@@ -71,6 +71,8 @@ pub struct Connection {
     state: Mutex<State>,
     stats: Mutex<Stats>,
     peak_kbps: AtomicU32,
+    /// 0 is the configuration's.
+    chunk_size: AtomicU32,
     /// Never held while anything is waited for.
     expendable: Mutex<Option<Expendable>>,
     on_lost: Option<LostHook>,
@@ -126,6 +128,7 @@ impl Connection {
                 ..Stats::default()
             }),
             peak_kbps: AtomicU32::new(0),
+            chunk_size: AtomicU32::new(0),
             expendable: Mutex::new(None),
             on_lost,
         });
@@ -142,6 +145,11 @@ impl Connection {
     /// held back and its pings are answered for however long that lasts. `None`, as at first, throws nothing away.
     pub fn set_expendable(&self, expendable: Option<Expendable>) {
         *self.lock_expendable() = expendable;
+    }
+
+    /// Changes the chunk size, in bytes, from the configuration's. Takes effect with the next message.
+    pub fn set_chunk_size(&self, size: u32) {
+        self.chunk_size.store(size, Ordering::Relaxed);
     }
 
     /// Waits until the session is ready for media.
@@ -306,6 +314,10 @@ impl Connection {
             State::Down(error) => return Err(Stopped::Failed(error.clone())),
             State::Up(driver) => {
                 driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), Instant::now());
+                let chunk_size = self.chunk_size.load(Ordering::Relaxed);
+                if chunk_size != 0 {
+                    driver.session_mut().set_chunk_size(chunk_size);
+                }
                 action(driver)
             }
         };

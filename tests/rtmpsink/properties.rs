@@ -179,16 +179,16 @@ fn what_is_not_supported_yet_says_so() -> Result<()> {
         &'static str,
     );
     let table: [Row; 17] = [
-        ("rtmps://127.0.0.1/live/key", &[], "every scheme but rtmp"),
-        ("rtmpe://127.0.0.1/live/key", &[], "every scheme but rtmp"),
-        ("rtmpt://127.0.0.1/live/key", &[], "every scheme but rtmp"),
-        ("rtmpts://127.0.0.1/live/key", &[], "every scheme but rtmp"),
-        ("rtmpte://127.0.0.1/live/key", &[], "every scheme but rtmp"),
-        ("rtmfp://127.0.0.1/live/key", &[], "every scheme but rtmp"),
+        ("rtmps://127.0.0.1/live/key", &[], "schemes other than rtmp"),
+        ("rtmpe://127.0.0.1/live/key", &[], "schemes other than rtmp"),
+        ("rtmpt://127.0.0.1/live/key", &[], "schemes other than rtmp"),
+        ("rtmpts://127.0.0.1/live/key", &[], "schemes other than rtmp"),
+        ("rtmpte://127.0.0.1/live/key", &[], "schemes other than rtmp"),
+        ("rtmfp://127.0.0.1/live/key", &[], "schemes other than rtmp"),
         (
             "rtmp://127.0.0.1/live/key",
             &[("scheme", "rtmps")],
-            "every scheme but rtmp",
+            "schemes other than rtmp",
         ),
         ("rtmp://me:pw@127.0.0.1/live/key", &[], "user name and a password"),
         (
@@ -455,5 +455,32 @@ fn a_rate_that_is_lifted_sets_a_waiting_push_free() -> Result<()> {
     push.wait()?.map_err(|flow| Failure::new(flow.to_string()))?;
     sink.finish()?;
     assert_eq!(media(&server.join_one()?).len(), 1);
+    Ok(())
+}
+
+#[test]
+fn chunk_size_can_be_changed_while_publishing() -> Result<()> {
+    let server = Server::start(|script| {
+        let mut client = script.accept()?;
+        client.accept_publish(1)?;
+        client.read_to_end()
+    })?;
+    let sink = Sink::playing(&server.url("live", "key"))?;
+    sink.publish(frame(0, 10_000))?;
+    server.wait_for_media(1)?;
+    sink.element.set_property("chunk-size", 777_u32);
+    sink.publish(frame(1, 10_000))?;
+    server.wait_for_media(2)?;
+    sink.finish()?;
+    let connection = server.join_one()?;
+    let announced: Vec<_> = connection
+        .of_type(1)
+        .map(|message| message.payload.to_vec())
+        .collect();
+    assert_eq!(
+        announced,
+        [4096_u32.to_be_bytes().to_vec(), 777_u32.to_be_bytes().to_vec()]
+    );
+    assert_eq!(media(&connection).len(), 2, "read with the sizes announced");
     Ok(())
 }

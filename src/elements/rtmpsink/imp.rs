@@ -89,7 +89,7 @@ impl ObjectImpl for RtmpSink {
                     .minimum(1)
                     .maximum(i32::MAX.cast_unsigned())
                     .default_value(DEFAULT_CHUNK_SIZE)
-                    .mutable_ready()
+                    .mutable_playing()
                     .build(),
                 glib::ParamSpecUInt::builder("peak-kbps")
                     .nick("Peak rate")
@@ -113,7 +113,14 @@ impl ObjectImpl for RtmpSink {
         let mut settings = lock(&self.settings);
         let (shared, own) = &mut *settings;
         match pspec.name() {
-            "chunk-size" => own.chunk_size = value.get().unwrap_or(DEFAULT_CHUNK_SIZE),
+            "chunk-size" => {
+                own.chunk_size = value.get().unwrap_or(DEFAULT_CHUNK_SIZE);
+                let chunk_size = own.chunk_size;
+                drop(settings);
+                if let Some(connection) = &*lock(&self.connection) {
+                    connection.set_chunk_size(chunk_size);
+                }
+            }
             "stop-commands" => own.stop_commands = value.get().unwrap_or_default(),
             "peak-kbps" => {
                 own.peak_kbps = value.get().unwrap_or_default();

@@ -568,9 +568,9 @@ fn figures_tell_what_was_agreed_on() {
     assert_eq!((stats.in_bytes_acked, stats.out_bytes_acked), (0, 3000));
     assert_eq!(
         stats.messages_in,
-        MessageCounts {
+        ByKind {
             video: 1,
-            ..MessageCounts::default()
+            ..ByKind::default()
         }
     );
     assert_eq!(stats.round_trip, Some(Duration::from_millis(30)));

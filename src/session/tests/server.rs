@@ -294,7 +294,7 @@ fn everything_may_come_in_one_segment() {
     script.raw(&segment).unwrap();
     // Nothing is read while the application decides.
     script.resume().unwrap();
-    assert_eq!(script.session.stats().messages_in, MessageCounts::default());
+    assert_eq!(script.session.stats().messages_in, ByKind::default());
     script.answer(Ok(())).unwrap();
     assert_eq!(script.session.poll_event(), Some(Event::Connected));
     script.answer(Ok(())).unwrap();
