@@ -52,6 +52,7 @@ fn defaults_are_those_of_rtmp2sink_but_for_the_chunk_size() -> Result<()> {
         ),
         ("flash-version", "gchararray", "NULL"),
         ("async-connect", "gboolean", "true"),
+        ("enhanced-rtmp", "GstRsRtmpEnhanced", "auto"),
         ("extra-connect-args", "gchararray", "NULL"),
         ("connect-args", "gchararray", "NULL"),
         ("tc-url", "gchararray", "rtmp://localhost/live"),
