@@ -7,7 +7,7 @@ use std::path::Path;
 use support::ffmpeg::{self, Form, Pace, utf8};
 use support::nginx::{Application, Nginx};
 use support::pipeline::{PICTURES, Pipeline, publisher};
-use support::wait::{self, LONG};
+use support::wait::LONG;
 use support::{Result, port, rtmpdump, tags};
 
 /// A pipeline that plays `location` into a file.
@@ -16,14 +16,6 @@ fn player(location: &str, file: &Path) -> Result<Pipeline> {
     Pipeline::new(&format!(
         "rtmpsrc location={location} timeout=30 ! filesink location={file}"
     ))
-}
-
-/// Waits until a server that serves but one client listens.
-fn wait_for_listener(port: u16) -> Result<()> {
-    wait::until("ffmpeg to listen", LONG, || match port::is_listened_on(port) {
-        Ok(false) => None,
-        result => Some(result.map(drop)),
-    })?
 }
 
 #[test]
@@ -111,7 +103,7 @@ fn ffmpeg_serves_rtmpsink() -> Result<()> {
     let [port] = port::free()?;
     let location = format!("rtmp://127.0.0.1:{port}/live/main");
     let server = ffmpeg::serve_publisher(&location, &got)?;
-    wait_for_listener(port)?;
+    port::wait_for_listener(port)?;
     let publisher = Pipeline::new(&publisher(&location, 2))?;
     let published = publisher.tap("sink")?;
     publisher.play()?;
@@ -134,7 +126,7 @@ fn ffmpeg_serves_rtmpsrc_and_hangs_up() -> Result<()> {
         let [port] = port::free()?;
         let location = format!("rtmp://127.0.0.1:{port}/live/main");
         let server = ffmpeg::serve_player(&file, &location)?;
-        wait_for_listener(port)?;
+        port::wait_for_listener(port)?;
         let player = Pipeline::new(&format!(
             "rtmpsrc location={location} no-eof-is-error={is_error} ! filesink location={}",
             utf8(&got)?

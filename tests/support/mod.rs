@@ -16,6 +16,7 @@
 pub mod ffmpeg;
 pub mod gstreamer;
 pub mod nginx;
+pub mod node;
 pub mod pipeline;
 pub mod port;
 pub mod process;

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use super::{Context, Result};
+use super::{Context, Result, wait};
 
 /// `N` different ports that were free a moment ago. Whoever listens on them next must be ready to find one taken.
 pub fn free<const N: usize>() -> Result<[u16; N]> {
@@ -37,4 +37,12 @@ pub fn is_listened_on(port: u16) -> Result<bool> {
         let mut fields = line.split_whitespace().skip(1);
         fields.next().is_some_and(|local| local.ends_with(&port)) && fields.nth(1) == Some(LISTEN)
     }))
+}
+
+/// Waits until something listens on a loopback port that serves but one client.
+pub fn wait_for_listener(port: u16) -> Result<()> {
+    wait::until("a server to listen", wait::LONG, || match is_listened_on(port) {
+        Ok(false) => None,
+        result => Some(result.map(drop)),
+    })?
 }

@@ -1,7 +1,8 @@
-//! A current FFmpeg, which reads Enhanced FLV where Debian's does not: PyAV carries its libraries.
+//! A current FFmpeg, which reads and writes Enhanced FLV where Debian's does not: PyAV carries its libraries.
 //! `scripts/python-peers` installs it.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,11 +40,54 @@ pub struct Stream {
     pub packets: Vec<Packet>,
 }
 
+/// A player that keeps what it gets.
+pub struct Player(Peer);
+
+impl Player {
+    /// Waits until the stream has ended; gives what was in it, see [`streams`].
+    pub fn streams(self) -> Result<Vec<Stream>> {
+        parse(self.0.succeed(wait::LONG * 2)?.stdout)
+    }
+}
+
 /// The streams of `file` with all of their packets, in the order in which they were found.
 pub fn streams(file: &Path) -> Result<Vec<Stream>> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/pyav/packets.py");
-    let ended = run(&script, [file])?;
-    let text = String::from_utf8(ended)?;
+    Player(spawn("packets.py", [file])?).streams()
+}
+
+/// Plays `location`.
+pub fn play(location: &str) -> Result<Player> {
+    Ok(Player(spawn("packets.py", [location])?))
+}
+
+/// Waits for a publisher at `location`, and plays what it sends.
+pub fn serve_publisher(location: &str) -> Result<Player> {
+    Ok(Player(spawn("packets.py", [location, "listen=1"])?))
+}
+
+/// Encodes a test signal into `file`, with one stream of each encoder.
+pub fn encode(file: &Path, encoders: &[&str]) -> Result<()> {
+    let encoders = encoders.iter().map(AsRef::as_ref);
+    let arguments = [file.as_os_str()].into_iter().chain(encoders);
+    spawn("encode.py", arguments)?.succeed(wait::LONG)?;
+    Ok(())
+}
+
+/// Publishes `file`, as fast as it is taken.
+pub fn publish(file: &Path, location: &str) -> Result<Peer> {
+    spawn("remux.py", [file.as_os_str(), location.as_ref()])
+}
+
+/// Waits for a player at `location` and sends it `file`.
+pub fn serve_player(file: &Path, location: &str) -> Result<Peer> {
+    spawn(
+        "remux.py",
+        [file.as_os_str(), location.as_ref(), "listen=1".as_ref()],
+    )
+}
+
+fn parse(printed: Vec<u8>) -> Result<Vec<Stream>> {
+    let text = String::from_utf8(printed)?;
     let mut streams: Vec<(&str, Stream)> = Vec::new();
     for line in text.lines() {
         let odd = || Failure::new(format!("packets.py printed {line:?}"));
@@ -74,13 +118,11 @@ pub fn streams(file: &Path) -> Result<Vec<Stream>> {
     Ok(streams.into_iter().map(|(_, stream)| stream).collect())
 }
 
-/// Runs a script that imports `av`, to its successful end; gives its standard output.
-pub fn run<'a>(script: &Path, arguments: impl IntoIterator<Item = &'a Path>) -> Result<Vec<u8>> {
+/// Runs one of the scripts in the folder `pyav`.
+fn spawn(script: &str, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Result<Peer> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/pyav");
     let mut command = Command::new(python()?);
-    command.arg(script).args(arguments);
-    Ok(Peer::spawn(&mut command, "python3")?
-        .succeed(wait::LONG * 2)?
-        .stdout)
+    Peer::spawn(command.arg(folder.join(script)).args(arguments), "python3")
 }
 
 /// The Python that has PyAV.
