@@ -293,3 +293,6 @@ fn printable(text: &str) -> String {
     const MAX_WORDS: usize = 300;
     text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect()
 }
+
+#[cfg(test)]
+mod tests;

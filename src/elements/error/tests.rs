@@ -1,0 +1,322 @@
+//! `docs/errors.md` and the code say the same: domains, codes and sentences.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+
+use super::*;
+use crate::session::{Level, Phase as SessionPhase};
+use crate::wire::Malformed;
+
+const DOCUMENT: &str = include_str!("../../../docs/errors.md");
+
+/// What an application gets: such as `RESOURCE OPEN_WRITE`, and the sentence.
+fn posted(message: gst::ErrorMessage) -> (String, String) {
+    gst::init().unwrap();
+    let element = gst::Bin::new();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    element.post_error_message(message);
+    let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+    let gst::MessageView::Error(message) = message.view() else {
+        panic!("an error was posted");
+    };
+    let error = message.error();
+    let domain = error.domain().as_str();
+    let domain = domain
+        .strip_prefix("gst-")
+        .and_then(|name| name.strip_suffix("-error-quark"))
+        .unwrap()
+        .to_uppercase();
+    let code = error
+        .kind::<gst::ResourceError>()
+        .map(|code| format!("{code:?}"))
+        .or_else(|| error.kind::<gst::StreamError>().map(|code| format!("{code:?}")))
+        .or_else(|| error.kind::<gst::CoreError>().map(|code| format!("{code:?}")))
+        .or_else(|| error.kind::<gst::LibraryError>().map(|code| format!("{code:?}")))
+        .unwrap();
+    (
+        format!("{domain} {}", with_underscores(&code)),
+        error.message().to_owned(),
+    )
+}
+
+/// `OpenWrite` as `OPEN_WRITE`.
+fn with_underscores(name: &str) -> String {
+    let mut out = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_uppercase());
+    }
+    out
+}
+
+/// The cells of the tables' rows.
+fn rows() -> Vec<Vec<&'static str>> {
+    DOCUMENT
+        .lines()
+        .filter_map(|line| {
+            Some(
+                line.strip_prefix("| ")?
+                    .strip_suffix(" |")?
+                    .split(" | ")
+                    .collect(),
+            )
+        })
+        .collect()
+}
+
+/// The code and the rest of the row that begins with `cause`.
+fn row(cause: &str) -> (&'static str, &'static str) {
+    let rows = rows();
+    let Some([_, code, text]) = rows
+        .iter()
+        .find(|row| row.first() == Some(&cause))
+        .map(Vec::as_slice)
+    else {
+        panic!("docs/errors.md has no row for {cause:?}");
+    };
+    (code, text)
+}
+
+/// Whether `sentence` is `pattern` with something in the place of its words in capitals.
+fn is_like(sentence: &str, pattern: &str) -> bool {
+    let mut rest = sentence;
+    let mut is_open = false;
+    for word in pattern.split_inclusive(' ') {
+        let name = word.trim_end_matches([' ', '.', ',', ':']);
+        if ["HOST", "COMMAND", "PHASE", "WHY", "WHAT", "N"].contains(&name) {
+            is_open = true;
+            let behind = word.strip_prefix(name).unwrap_or_default();
+            let Some(at) = rest.find(behind) else { return false };
+            rest = rest.get(at + behind.len()..).unwrap_or_default();
+        } else if is_open {
+            let Some(at) = rest.find(word) else { return false };
+            rest = rest.get(at + word.len()..).unwrap_or_default();
+            is_open = false;
+        } else {
+            let Some(behind) = rest.strip_prefix(word) else {
+                return false;
+            };
+            rest = behind;
+        }
+    }
+    is_open || rest.is_empty()
+}
+
+/// Asserts that what is posted is what is documented for `cause`.
+fn assert_documented(cause: &str, side: Side, message: gst::ErrorMessage) {
+    let (documented, pattern) = row(cause);
+    let (open, lost) = match side {
+        Side::Source => ("OPEN_READ", "READ"),
+        Side::Sink => ("OPEN_WRITE", "WRITE"),
+    };
+    let documented = documented
+        .replace("RESOURCE OPEN", &format!("RESOURCE {open}"))
+        .replace("LOST", lost);
+    let (code, sentence) = posted(message);
+    assert_eq!(code, documented, "{cause} at {side:?}: {sentence}");
+    assert!(
+        is_like(&sentence, pattern),
+        "{cause}: {sentence:?} is not {pattern:?}"
+    );
+}
+
+fn url() -> RtmpUrl {
+    RtmpUrl::parse("rtmp://example.com/live/key").unwrap()
+}
+
+/// Where the document has an error of a connection; none for what no application gets to see.
+fn cause(error: &transport::Error) -> Option<&'static str> {
+    use transport::Error;
+    Some(match error {
+        Error::Resolve { .. } => "the host's name has no address",
+        Error::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => "refused",
+        Error::Connect { .. } => "no TCP connection for another reason",
+        Error::TimedOut(Phase::Resolve) => "no name server answered within `timeout`",
+        Error::TimedOut(Phase::Connect) => "no TCP connection within `timeout`",
+        Error::TimedOut(Phase::Write) => "the server reads nothing for `timeout`",
+        Error::TimedOut(Phase::Session(phase)) | Error::Session(session::Error::TimedOut(phase)) => {
+            match phase {
+                SessionPhase::Handshake => "no handshake within `timeout`",
+                SessionPhase::Connect
+                | SessionPhase::CreateStream
+                | SessionPhase::Publish
+                | SessionPhase::Play => "no reply to connect, createStream, publish or play within `timeout`",
+                // Nothing is awaited then.
+                SessionPhase::Media | SessionPhase::Closing => return None,
+            }
+        }
+        Error::Io { .. } => "the connection fails",
+        Error::Session(session::Error::Disconnected(phase)) => match phase {
+            SessionPhase::Handshake => "closed during the handshake",
+            SessionPhase::Connect => "closed instead of a reply to connect",
+            SessionPhase::CreateStream | SessionPhase::Publish | SessionPhase::Play => {
+                "closed instead of a reply to another command"
+            }
+            SessionPhase::Media | SessionPhase::Closing => "the server closes it before the stream's end",
+        },
+        Error::Session(session::Error::Malformed(_) | session::Error::PeerMisbehaved(_)) => {
+            "bytes that are not RTMP"
+        }
+        Error::Session(session::Error::LimitExceeded(_)) => "more than a limit allows",
+        Error::Session(session::Error::ApiMisuse(_)) => "the element itself",
+        // They have a table of their own.
+        Error::Session(session::Error::Rejected { .. }) => return None,
+        // The owner knows that it closed the connection.
+        Error::Closed => return None,
+    })
+}
+
+/// One error of every kind.
+fn errors() -> Vec<transport::Error> {
+    use transport::Error;
+    const PHASES: [SessionPhase; 7] = [
+        SessionPhase::Handshake,
+        SessionPhase::Connect,
+        SessionPhase::CreateStream,
+        SessionPhase::Publish,
+        SessionPhase::Play,
+        SessionPhase::Media,
+        SessionPhase::Closing,
+    ];
+    let source = || Arc::new(io::Error::other("it broke"));
+    let mut errors = vec![
+        Error::Resolve {
+            host: "example.com".into(),
+            source: source(),
+        },
+        Error::Connect {
+            authority: "example.com:1935".into(),
+            source: source(),
+        },
+        Error::Connect {
+            authority: "example.com:1935".into(),
+            source: Arc::new(io::ErrorKind::ConnectionRefused.into()),
+        },
+        Error::TimedOut(Phase::Resolve),
+        Error::TimedOut(Phase::Connect),
+        Error::TimedOut(Phase::Write),
+        Error::Io {
+            phase: SessionPhase::Media,
+            source: source(),
+        },
+        session::Error::Malformed(Malformed::Truncated("command name")).into(),
+        session::Error::PeerMisbehaved("it did").into(),
+        session::Error::LimitExceeded("message length").into(),
+        session::Error::ApiMisuse("it was").into(),
+    ];
+    for phase in PHASES {
+        errors.push(Error::TimedOut(Phase::Session(phase)));
+        errors.push(Error::Session(session::Error::Disconnected(phase)));
+    }
+    errors
+}
+
+#[test]
+fn failed_connections_are_documented() {
+    let mut documented = Vec::new();
+    for error in errors() {
+        let Some(cause) = cause(&error) else { continue };
+        documented.push(cause);
+        for side in [Side::Source, Side::Sink] {
+            assert_documented(cause, side, failed(&error, side, &url()));
+        }
+    }
+    // And nothing is documented that there is not.
+    let section = |title: &str| {
+        let (_, rest) = DOCUMENT.split_once(title).unwrap();
+        rest.split("\n## ").next().unwrap_or_default()
+    };
+    let tables = [section("## Connecting\n"), section("## While the stream flows\n")].concat();
+    for row in tables.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let cause = row.split(" | ").next().unwrap_or_default();
+        // The source finds this out with the caps of its peer.
+        let is_exempt = cause == "cause" || cause.starts_with("the stream has no track of the caps");
+        assert!(
+            is_exempt || documented.contains(&cause),
+            "nothing has the cause {cause:?}"
+        );
+    }
+}
+
+#[test]
+fn refusals_are_documented() {
+    let table = [
+        ("NetStream.Publish.BadName", "`BadName`"),
+        ("NetStream.Play.StreamNotFound", "`StreamNotFound`, `NotFound`"),
+        ("NetConnection.Connect.InvalidApp", "`InvalidApp`"),
+        (
+            "NetConnection.Connect.Rejected",
+            "`Rejected`, `Denied`, `Unauthorized`, `NoAccess`, `Prohibited`",
+        ),
+        ("NetStream.Publish.Failed", "anything else"),
+    ];
+    for (code, ending) in table {
+        let (documented, advice) = row(ending);
+        for (side, open) in [(Side::Source, "OPEN_READ"), (Side::Sink, "OPEN_WRITE")] {
+            let error = session::Error::Rejected {
+                phase: SessionPhase::Publish,
+                status: Box::new(Status::new(Level::Error, code, "no")),
+            };
+            let (code_posted, sentence) = posted(failed(&error.into(), side, &url()));
+            let documented = documented
+                .split(',')
+                .next()
+                .unwrap_or_default()
+                .replace("RESOURCE OPEN", &format!("RESOURCE {open}"));
+            assert_eq!(code_posted, documented, "{code}");
+            let expected = format!("example.com:1935 refused publish: {code}, no. {advice}");
+            assert_eq!(sentence, expected);
+        }
+    }
+    for word in ["Denied", "Unauthorized", "NoAccess", "Prohibited"] {
+        let error = session::Error::Rejected {
+            phase: SessionPhase::Connect,
+            status: Box::new(Status::new(
+                Level::Error,
+                &format!("NetStream.Publish.{word}"),
+                "",
+            )),
+        };
+        let (code, _) = posted(failed(&error.into(), Side::Sink, &url()));
+        assert_eq!(code, "RESOURCE NOT_AUTHORIZED", "{word}");
+    }
+}
+
+#[test]
+fn what_is_found_out_before_connecting_is_documented() {
+    let flv = crate::flv::Error {
+        offset: 17,
+        cause: Malformed::Truncated("FLV tag header"),
+    };
+    for (cause, message) in [
+        (
+            "something is asked for that a later version will do",
+            not_supported_yet("rtmps"),
+        ),
+        ("input that is not FLV (`rtmpsink`)", bad_flv(&flv)),
+        (
+            "the system has no more threads or descriptors",
+            no_resources(&io::Error::other("none left")),
+        ),
+        ("the system has no random bytes", no_entropy()),
+    ] {
+        assert_documented(cause, Side::Sink, message);
+    }
+    let fault = RtmpUrl::parse("rtmp://example.com:99999/live/key").unwrap_err();
+    assert_eq!(
+        posted(bad_url(&fault)).0,
+        row("the location or one of its parts cannot be used").0
+    );
+}
+
+#[test]
+fn the_sink_never_says_that_it_cannot_read() {
+    for error in errors() {
+        let (code, _) = posted(failed(&error, Side::Sink, &url()));
+        assert!(!code.ends_with("READ"), "{error}: {code}");
+    }
+}
