@@ -203,11 +203,17 @@ impl Reader {
     fn run(&self, line: &Line) -> Result<()> {
         let peer = self.start(line)?;
         if line.mode == Mode::Play {
+            // What a server has cached comes at once, when a demuxer may not have its pads yet: an end that comes ahead
+            // of them is none to a muxer behind.
+            let mut joined = None;
             self.wait_for(line, &peer, |snapshot| {
-                let played = snapshot
-                    .players(line.plays())
-                    .map(|player| player.messages_out.video);
-                played.max() >= Some(ENOUGH)
+                let mut players = snapshot.players(line.plays());
+                let is_playing = players.any(|player| player.messages_out.video > 0);
+                let published = snapshot.publisher(line.plays()).filter(|_| is_playing);
+                published.is_some_and(|publisher| {
+                    let messages = publisher.messages_in.video;
+                    messages >= *joined.get_or_insert(messages) + ENOUGH
+                })
             })?;
         }
         if line.mode != Mode::Run {
