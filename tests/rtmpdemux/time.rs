@@ -257,3 +257,16 @@ fn silence_is_a_gap_once() -> Result<()> {
     assert_eq!(times(&seen, "audio_0"), [0, 115]);
     Ok(())
 }
+
+#[test]
+fn timestamps_that_leap_on_and_on_stay_within_what_can_be_told() -> Result<()> {
+    let harness = started(Harness::in_bytes()?)?;
+    // One that is smaller starts over, one that is larger by less than half the range leaps forward.
+    for timestamp in [0x7fff_ffff, 0xffff_fffe].into_iter().cycle().take(20_000) {
+        harness.push(video(timestamp, KEY))?;
+    }
+    let times = times(&harness.look(), "video_0");
+    assert!(times.is_sorted(), "time goes backward");
+    assert!(harness.error().is_none());
+    Ok(())
+}

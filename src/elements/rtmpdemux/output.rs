@@ -4,6 +4,7 @@
 use std::mem;
 
 use super::track::TrackId;
+use crate::elements::track::clock_time_of_millis;
 
 /// Longest time that frames wait for other tracks, in milliseconds of the stream.
 const LONGEST_HOLD: i64 = 200;
@@ -212,5 +213,5 @@ impl Output {
 
 /// Milliseconds of the stream, none of which is negative.
 pub(super) fn time(millis: i64) -> gst::ClockTime {
-    gst::ClockTime::from_mseconds(millis.unsigned_abs())
+    clock_time_of_millis(millis)
 }

@@ -617,7 +617,8 @@ impl RtmpMux {
         let mut state = lock(&self.state);
         let is_start = !std::mem::replace(&mut state.has_header, true);
         let sent = state.metadata_sent;
-        let is_due = headers.is_some() || sent.is_none_or(|sent| state.last >= sent + METADATA_INTERVAL);
+        let is_due =
+            headers.is_some() || sent.is_none_or(|sent| state.last >= sent.saturating_add(METADATA_INTERVAL));
         let sends_metadata = is_start || (state.wants_metadata && is_due);
         if sends_metadata {
             state.wants_metadata = false;

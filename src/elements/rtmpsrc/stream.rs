@@ -8,6 +8,7 @@ use gst::prelude::*;
 
 use super::tags::{FlvTag, Tags, is_frame, is_key_frame};
 use super::track::Track;
+use crate::elements::track::clock_time_of_millis;
 use crate::session::{Event, Media, MediaKind};
 
 /// Tags of at most this size are put in one piece: a copy of them costs less than two more memories.
@@ -116,7 +117,7 @@ impl Stream {
 }
 
 pub(super) fn time(millis: i64) -> Option<gst::ClockTime> {
-    u64::try_from(millis).ok().map(gst::ClockTime::from_mseconds)
+    (millis >= 0).then(|| clock_time_of_millis(millis))
 }
 
 pub(super) fn caps(headers: Vec<Bytes>) -> gst::Caps {

@@ -66,6 +66,12 @@ pub(crate) fn clock_time(nanoseconds: i128) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(u64::try_from(nanoseconds.max(0)).unwrap_or(u64::MAX - 1))
 }
 
+/// From milliseconds; 0 if they are negative. After some 500 years time stands still: timestamps of a peer that leap by
+/// half their range are there after a few thousand tags.
+pub(crate) fn clock_time_of_millis(millis: i64) -> gst::ClockTime {
+    clock_time(i128::from(millis) * 1_000_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +116,14 @@ mod tests {
         assert_eq!(Times::of(&buffer(None, Some(5)), &segment), both);
         assert_eq!(Times::of(&buffer(Some(5), None), &segment), both);
         assert_eq!(Times::of(&buffer(None, None), &segment), None);
+    }
+
+    #[test]
+    fn time_beyond_what_clocks_have_stands_still() {
+        assert_eq!(clock_time_of_millis(-1), gst::ClockTime::ZERO);
+        assert_eq!(clock_time_of_millis(40).mseconds(), 40);
+        assert_eq!(clock_time_of_millis(i64::MAX), gst::ClockTime::MAX);
+        assert_eq!(clock_time(i128::MAX), gst::ClockTime::MAX);
     }
 
     #[test]
