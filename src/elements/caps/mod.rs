@@ -1,5 +1,4 @@
 //! The caps of elementary streams, as templates of pads, and what their fields say in the words of tags.
-#![allow(dead_code, reason = "the elements that use it are being built")]
 
 mod color;
 mod profile;

@@ -1,7 +1,7 @@
 //! The packets of one track -> caps and buffers.
 
 use super::error::Error;
-use super::format::{Format, TrackKind};
+use super::format::TrackKind;
 use super::metadata::TrackMetadata;
 use super::picture::Picture;
 use super::sound::Sound;
@@ -82,21 +82,6 @@ impl TrackDecoder {
         self.caps.as_ref()?;
         let caps = picture.caps();
         self.renew(caps)
-    }
-
-    pub(crate) const fn kind(&self) -> TrackKind {
-        match self.medium {
-            Medium::Audio(_) => TrackKind::Audio,
-            Medium::Video(_) => TrackKind::Video,
-        }
-    }
-
-    /// The codec, once a packet has told.
-    pub(crate) fn format(&self) -> Option<Format> {
-        match &self.medium {
-            Medium::Audio(sound) => sound.format().map(Format::Audio),
-            Medium::Video(picture) => picture.format.map(Format::Video),
-        }
     }
 
     /// The caps that were last put out.

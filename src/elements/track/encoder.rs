@@ -122,27 +122,19 @@ impl TrackEncoder {
         }
     }
 
-    pub(crate) const fn kind(&self) -> TrackKind {
-        self.format().kind()
-    }
-
     pub(crate) const fn format(&self) -> Format {
         self.description.format()
     }
 
-    pub(crate) const fn track(&self) -> u8 {
+    #[cfg(test)]
+    pub(super) const fn track(&self) -> u8 {
         self.track
     }
 
     /// Whether the tags are of Enhanced RTMP.
-    pub(crate) const fn is_enhanced(&self) -> bool {
+    #[cfg(test)]
+    pub(super) const fn is_enhanced(&self) -> bool {
         self.is_enhanced
-    }
-
-    /// Whether legacy tags could not carry the track, so that the tags are of Enhanced RTMP by need and not by
-    /// wish.
-    pub(crate) const fn needs_enhanced(&self) -> bool {
-        self.track != 0 || !self.description.has_legacy()
     }
 
     /// Says in metadata what is known of the track.

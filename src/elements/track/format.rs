@@ -31,13 +31,6 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    pub(crate) const fn kind(self) -> TrackKind {
-        match self {
-            Self::Audio(_) => TrackKind::Audio,
-            Self::Video(_) => TrackKind::Video,
-        }
-    }
-
     /// The code of enhanced tags, if they have the codec.
     pub(crate) const fn four_cc(self) -> Option<FourCc> {
         match self {

@@ -3,11 +3,6 @@
 //! [`TrackEncoder`] makes tag bodies of caps and buffers, [`TrackDecoder`] caps and buffers of packets. Both are
 //! told timestamps and keep none: mapping time to that of the stream, and putting tracks in order, is up to the
 //! element.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the elements that use it are being built"
-)]
 
 mod decoder;
 mod description;
@@ -23,7 +18,7 @@ mod tests;
 mod timeline;
 
 pub(crate) use self::decoder::{Mark, Output, TrackDecoder};
-pub(crate) use self::encoder::{Changes, Frame, TagBody, TrackEncoder};
+pub(crate) use self::encoder::{Changes, TagBody, TrackEncoder};
 pub(crate) use self::error::Error;
 pub(crate) use self::format::{AudioFormat, Format, TrackKind, VideoFormat};
 pub(crate) use self::metadata::{TrackMetadata, on_meta_data, tags_of};

@@ -80,10 +80,6 @@ enum Kind {
 }
 
 impl Sound {
-    pub(super) const fn format(&self) -> Option<AudioFormat> {
-        self.format
-    }
-
     /// Takes a sequence start. Caps of codecs whose header tells all.
     pub(super) fn start(
         &mut self,

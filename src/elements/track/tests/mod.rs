@@ -47,6 +47,13 @@ fn decode(decoder: &mut TrackDecoder, tag: &TagBody, timestamp: u64) -> Vec<Resu
     }
 }
 
+fn kind(encoder: &TrackEncoder) -> TrackKind {
+    match encoder.format() {
+        Format::Audio(_) => TrackKind::Audio,
+        Format::Video(_) => TrackKind::Video,
+    }
+}
+
 /// Writes headers, buffers and the end of a track, and reads all of it.
 struct Trip {
     caps: Vec<gst::Caps>,
@@ -55,10 +62,10 @@ struct Trip {
 }
 
 fn trip(mut encoder: TrackEncoder, buffers: &[gst::Buffer]) -> Trip {
-    let mut decoder = TrackDecoder::new(encoder.kind());
+    let mut decoder = TrackDecoder::new(kind(&encoder));
     let metadata = on_meta_data([&encoder], &gst::TagList::new());
     let metadata = Metadata::parse(metadata).unwrap();
-    let known = TrackMetadata::of(&metadata, encoder.kind(), encoder.track());
+    let known = TrackMetadata::of(&metadata, kind(&encoder), encoder.track());
     assert!(
         decoder.set_metadata(known).is_none(),
         "there is nothing to renew yet"
