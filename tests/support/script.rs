@@ -640,11 +640,12 @@ impl Client {
         ))
     }
 
-    /// Ends our side of the connection; the client's stays open.
+    /// Ends our side of the connection; the client's stays open. It may have gone already.
     pub fn finish(&mut self) -> Result<()> {
-        self.stream
-            .shutdown(Shutdown::Write)
-            .context("ending our side of the connection")
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result.context("ending our side of the connection"),
+        }
     }
 
     /// Closes the connection. The kernel resets it if there are bytes that were not read.
