@@ -289,7 +289,7 @@ impl Settings {
             .clone()
             .or_else(|| options.flash_version.clone())
             .map(Text::from);
-        let exposed = |secret: &Option<crate::url::Secret>| secret.as_ref().map(|s| s.expose().to_owned());
+        let exposed = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
         config.swf_url = self
             .swf_url
             .clone()
