@@ -178,7 +178,7 @@ pub fn publisher(location: &str, tally: &Arc<Tally>) -> Result<Side> {
          ! video/x-raw,format=I420,width={width},height={height},framerate={RATE}/1 \
          ! {clock} ! queue ! {video} name=stamp ! h264parse ! queue ! mux. \
          audiotestsrc is-live=true wave=ticks volume=0.3 ! audio/x-raw,rate=48000,channels=2 ! audioconvert \
-         ! queue ! {audio} name=sound ! aacparse ! queue ! mux. \
+         ! queue ! {audio} ! aacparse name=sound ! queue ! mux. \
          flvmux name=mux streamable=true ! rtmpsink name=peer"
     ))?;
     watch(&pipeline, "stamp", {
@@ -218,7 +218,7 @@ pub fn player(
          ! video/x-raw,format=RGB,width={width},height={height} ! tee name=decoded \
          decoded. ! queue max-size-bytes=0 max-size-buffers=0 ! fakesink name=screen sync=true signal-handoffs=true \
          decoded. ! queue name=camera ! pngenc ! fakesink name=album async=false \
-         demux.audio ! queue ! aacparse ! {audio} ! fakesink name=speaker sync=true"
+         demux.audio ! queue ! aacparse ! {audio} name=sound ! fakesink sync=true"
     ))?;
     let number = |buffer: &gst::BufferRef| stamp::read(&buffer.map_readable().ok()?, SIZE);
     watch(&pipeline, "decoded", {
@@ -237,10 +237,11 @@ pub fn player(
             None
         }
     });
-    watch(&pipeline, "speaker", {
+    // Ahead of the decoder, which keeps its first frame to itself.
+    watch(&pipeline, "sound", {
         let tally = Arc::clone(tally);
         move |_| {
-            tally.decoded_audio();
+            tally.receive_audio();
             Verdict::Pass
         }
     })?;

@@ -13,13 +13,13 @@ pub struct Tally(Mutex<Counts>);
 pub struct Counts {
     /// When each frame went into the encoder, by its number.
     pub sent: Vec<Instant>,
-    /// Audio buffers that went into the encoder.
+    /// Audio frames that came out of the encoder.
     pub audio_sent: u64,
     /// Numbers of the frames that were decoded.
     pub arrived: BTreeSet<u16>,
     /// Decoded pictures from which no number could be read.
     pub unreadable: u64,
-    /// Decoded audio buffers.
+    /// Audio frames that went into the decoder.
     pub audio: u64,
     /// When the first frame was decoded.
     pub first: Option<Instant>,
@@ -39,7 +39,7 @@ impl Tally {
         u16::try_from(counts.sent.len() - 1).unwrap_or(u16::MAX)
     }
 
-    /// An audio buffer goes into the encoder.
+    /// An audio frame has come out of the encoder.
     pub fn send_audio(&self) {
         self.lock().audio_sent += 1;
     }
@@ -67,8 +67,8 @@ impl Tally {
         counts.shown_after.extend(age);
     }
 
-    /// Audio was decoded.
-    pub fn decoded_audio(&self) {
+    /// An audio frame goes into the decoder.
+    pub fn receive_audio(&self) {
         self.lock().audio += 1;
     }
 
