@@ -1,8 +1,10 @@
 //! Timestamps, segments, and what breaks them.
 
+use gst::prelude::*;
+
 use crate::fixture::{
-    AAC_HEADER, AVC_HEADER, DELTA, Harness, KEY, SOUND, audio, buffers, events, gaps, header, millis,
-    segments, times, video,
+    AAC_HEADER, AVC_HEADER, DELTA, Harness, KEY, SOUND, all_caps, audio, buffers, events, gaps, header,
+    millis, segments, times, video,
 };
 use crate::support::{Failure, Result};
 
@@ -218,6 +220,35 @@ fn a_flush_passes_and_starts_anew_at_a_key_frame() -> Result<()> {
         (times(&seen, "video_0"), times(&seen, "audio_0")),
         (vec![10_040], vec![10_010])
     );
+    Ok(())
+}
+
+#[test]
+fn caps_that_a_flush_has_cut_off_come_after_it() -> Result<()> {
+    let harness = started(Harness::in_bytes()?)?;
+    let pad = harness.pad("video_0")?;
+    let refusal = pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+        info.flow_res = Err(gst::FlowError::Flushing);
+        gst::PadProbeReturn::Handled
+    });
+    let renewed =
+        b"\x17\x00\x00\x00\x00\x01\x42\x00\x0a\xff\xe1\x00\x04\x67\x42\x00\x0a\x01\x00\x04\x68\xeb\xe3\xcb";
+    let bytes = [video(40, KEY), video(80, renewed), video(80, KEY)].concat();
+    assert_eq!(harness.push(bytes), Err(gst::FlowError::Flushing));
+    pad.remove_probe(refusal.ok_or(Failure::new("no probe"))?);
+    harness.event(gst::event::FlushStart::new());
+    harness.event(gst::event::FlushStop::new(true));
+    harness.segment_of_bytes();
+    for timestamp in [120, 160] {
+        harness.push(video(timestamp, KEY))?;
+    }
+    let seen = harness.look();
+    let profiles: Vec<_> = all_caps(&seen, "video_0")
+        .iter()
+        .filter_map(|caps| caps.structure(0)?.get::<String>("profile").ok())
+        .collect();
+    assert_eq!(profiles.last().map(String::as_str), Some("baseline"));
+    assert_eq!(times(&seen, "video_0"), [120, 160]);
     Ok(())
 }
 

@@ -98,6 +98,18 @@ impl Demux {
         self.clock = Clock::default();
         self.tracks.iter_mut().for_each(Track::interrupt);
         self.output.flush();
+        for track in &mut self.tracks {
+            // Those in flight may have been new.
+            let Some(caps) = track.decoder.caps().cloned() else {
+                continue;
+            };
+            if track.has_pad {
+                self.output.now(Action::Caps(track.id, caps));
+            } else {
+                track.caps = Some(caps);
+                track.has_buffers = false;
+            }
+        }
     }
 
     /// Bytes may be missing ahead of what comes next.

@@ -120,9 +120,11 @@ impl Pads {
             .fold(false, |taken, pad| pad.push_event(event.clone()) | taken)
     }
 
-    /// Pushes new caps to a track.
+    /// Pushes caps to a track, if they are new.
     pub(super) fn push_caps(&self, id: TrackId, caps: &gst::Caps) {
-        if let Some(output) = self.output(id) {
+        if let Some(output) = self.output(id)
+            && output.pad.current_caps().as_ref() != Some(caps)
+        {
             output.stream.set_caps(Some(caps));
             output.pad.push_event(gst::event::Caps::new(caps));
         }
