@@ -28,6 +28,9 @@ const PATIENCE_AGAINST_METADATA: Duration = Duration::from_millis(500);
 /// Codecs that are remembered of a stream, to name them.
 const MAX_CARRIED: usize = 16;
 
+/// Tracks that are tried. There may be 256 of a kind, each of which remembers its header.
+const MAX_CANDIDATES: usize = 32;
+
 /// Warnings of a stream; one that is broken for good need not fill the bus.
 const MAX_COMPLAINTS: usize = 32;
 
@@ -326,6 +329,9 @@ impl Track {
             .candidates
             .iter()
             .position(|candidate| (candidate.kind, candidate.track) == id);
+        if known.is_none() && self.candidates.len() >= MAX_CANDIDATES {
+            return;
+        }
         let index = known.unwrap_or_else(|| {
             let mut decoder = TrackDecoder::new(kind);
             // Somebody who joins may get the middle of a group of pictures.
@@ -515,6 +521,16 @@ mod tests {
         assert_eq!(caps.structure(0).unwrap().get("profile"), Ok("main"));
         assert_eq!(buffer.size(), 6);
         assert!(!wanted.is_unfit());
+    }
+
+    #[test]
+    fn more_tracks_than_anybody_has_are_left_out() {
+        let mut track = track("video/x-h265");
+        for id in 0..=u8::MAX {
+            let body = [&b"\x96\x00avc1"[..], &[id], &AVC_HEADER[5..]].concat();
+            assert!(track.take(&tag(MediaKind::Video, false, &body)).is_empty());
+        }
+        assert_eq!(track.candidates.len(), MAX_CANDIDATES);
     }
 
     #[test]
