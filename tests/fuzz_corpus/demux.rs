@@ -113,6 +113,8 @@ fn demux(file: &[u8], piece: usize) -> Vec<(String, Seen)> {
         }
     }
     element.set_state(gst::State::Null).expect("nothing to wait for");
+    // Messages hold the element, which holds the bus.
+    bus.set_flushing(true);
     lock(&sinks).clear();
     std::mem::take(&mut *lock(&log))
 }
