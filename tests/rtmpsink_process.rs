@@ -87,7 +87,7 @@ fn cycles_of_publishing_leave_no_threads_and_descriptors() -> Result<()> {
         let sink = Sink::playing(&server.url("live", "key"))?;
         sink.publish(stream().concat())?;
         sink.finish()?;
-        sink.stop_at_once()?;
+        sink.stop()?;
         assert_eq!(media(&server.join_one()?), stream_messages());
         Ok(())
     })
@@ -130,7 +130,7 @@ fn cycles_of_failing_leave_no_threads_and_descriptors() -> Result<()> {
         let sink = Sink::playing(&server.url("live", "key"))?;
         sink.wait_for_problem()?
             .expect("ResourceError::NotAuthorized", "refused connect")?;
-        sink.stop_at_once()?;
+        sink.stop()?;
         server.join_one()?;
         Ok(())
     })
@@ -141,7 +141,7 @@ fn cycles_of_being_stopped_in_mid_connect_leave_no_threads_and_descriptors() -> 
     leaves_nothing(|| {
         let hole = BlackHole::dig()?;
         let sink = Sink::playing(&hole.url("live", "key")?)?;
-        sink.stop_at_once()
+        sink.stop()
     })
 }
 
@@ -155,7 +155,7 @@ fn cycles_of_being_stopped_while_blocked_leave_no_threads_and_descriptors() -> R
         })?;
         let sink = Sink::playing(&server.url("live", "key"))?;
         sink.push_until_blocked(heavy_frame)?;
-        sink.stop_at_once()?;
+        sink.stop()?;
         server.cue();
         server.join_one()?;
         Ok(())
@@ -282,7 +282,7 @@ fn a_server_that_repeats_the_key_does_not_make_it_public() -> Result<()> {
     server.wait_for_media(1)?;
     sink.publish(video(40, KEY_FRAME))?;
     sink.wait_for_problem()?;
-    sink.stop_at_once()?;
+    sink.stop()?;
     let connection = server.join_one()?;
     let publish = connection.command("publish")?;
     assert_eq!(
@@ -311,7 +311,7 @@ fn a_refusal_of_the_key_does_not_make_it_public() -> Result<()> {
     })?;
     let sink = Sink::playing(&secret_url(&server))?;
     sink.wait_for_problem()?;
-    sink.stop_at_once()?;
+    sink.stop()?;
     server.join_one()?;
     assert!(sink.texts().iter().any(|text| text.contains("refused publish")));
     assert_no_secret(&sink, &log);
@@ -337,7 +337,7 @@ fn locations_that_cannot_be_used_do_not_make_their_secrets_public() -> Result<()
             let _ = sink.push(video(0, KEY_FRAME))?;
         }
         sink.wait_for_problem().context(location)?;
-        sink.stop_at_once()?;
+        sink.stop()?;
         for text in sink.texts().iter().chain(&log.lines()) {
             for secret in SECRETS {
                 assert!(!text.contains(secret), "{secret} in {text:?} of {location}");

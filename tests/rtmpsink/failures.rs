@@ -34,7 +34,7 @@ fn problem_at(location: &str, behind: impl FnOnce(&Sink) -> Result<()>) -> Resul
     // A pipeline that is told of an error on its way to PLAYING stays where it is, and so do its buffers.
     let next = sink.begin_push(video(40, KEY_FRAME))?;
     let eos = sink.begin_eos()?;
-    sink.stop_at_once()?;
+    sink.stop()?;
     // The first one may have been sent before the loss showed.
     let _ = push.wait()?;
     assert!(next.wait()?.is_err());
@@ -156,7 +156,7 @@ fn a_silent_server_is_reported_though_no_data_comes() -> Result<()> {
     let sink = Sink::playing_with(&server.url("live", "key"), &[("timeout", "1")])?;
     sink.wait_for_problem()?
         .expect("ResourceError::OpenWrite", "did not answer createStream in time")?;
-    sink.stop_at_once()?;
+    sink.stop()?;
     server.join_one()?;
     Ok(())
 }
@@ -380,7 +380,7 @@ fn a_connection_lost_while_no_data_comes_is_reported() -> Result<()> {
         "closed the connection before the stream had ended",
     )?;
     assert_eq!(sink.push(video(40, KEY_FRAME))?, Err(gst::FlowError::Error));
-    sink.stop_at_once()?;
+    sink.stop()?;
     assert!(sink.problems().is_empty());
     server.join_one()?;
     Ok(())
@@ -452,7 +452,7 @@ fn a_server_may_close_behind_any_byte() -> Result<()> {
         let cut = format!("cut behind byte {cut} of {last}");
         let problem = sink.wait_for_problem().context(&cut)?;
         assert_eq!(problem.code, "ResourceError::OpenWrite", "{cut}: {problem:?}");
-        sink.stop_at_once()?;
+        sink.stop()?;
         assert!(push.wait()?.is_err(), "{cut}");
         server.join_one()?;
     }
@@ -686,7 +686,7 @@ fn pings_are_answered_while_no_data_comes() -> Result<()> {
         (answers.count() == 2).then_some(())
     })?;
     server.cue();
-    sink.stop_at_once()?;
+    sink.stop()?;
     server.join_one()?;
     Ok(())
 }

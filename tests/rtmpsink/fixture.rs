@@ -12,6 +12,9 @@ use gst::prelude::*;
 use crate::support::wait::{self, LONG};
 use crate::support::{Context, Failure, Result};
 
+/// What going to NULL or READY may take, whatever the peer does.
+pub(crate) const QUICK: Duration = Duration::from_millis(200);
+
 /// What pushing a buffer comes to.
 pub(crate) type Flow = std::result::Result<gst::FlowSuccess, gst::FlowError>;
 
@@ -407,10 +410,15 @@ impl Sink {
         }
     }
 
+    /// Sets the element to NULL.
+    pub(crate) fn stop(&self) -> Result<()> {
+        self.set_state(gst::State::Null)?.wait().map(drop)
+    }
+
     /// Sets the element to NULL and asserts that this does not take long.
     pub(crate) fn stop_at_once(&self) -> Result<()> {
         let took = self.set_state(gst::State::Null)?.wait()?;
-        if took < Duration::from_millis(200) {
+        if took < QUICK {
             Ok(())
         } else {
             Err(Failure::new(format!("going to NULL took {took:?}")))

@@ -278,7 +278,7 @@ fn garbage_at_the_start_is_an_error_and_nothing_is_sent() -> Result<()> {
     );
     sink.wait_for_problem()?
         .expect("StreamError::Format", "The input is not FLV at byte 0")?;
-    sink.stop_at_once()?;
+    sink.stop()?;
     assert_eq!(media(&server.join_one()?), []);
     Ok(())
 }
@@ -298,7 +298,7 @@ fn garbage_in_mid_stream_is_an_error_at_its_byte_and_ends_the_stream() -> Result
         .expect("StreamError::Format", &format!("at byte {at}"))?;
     // The element does not pick the thread up again by itself.
     assert_eq!(sink.push(video(120, KEY_FRAME))?, Err(gst::FlowError::Error));
-    sink.stop_at_once()?;
+    sink.stop()?;
     assert_eq!(media(&server.join_one()?), stream_messages());
     Ok(())
 }
@@ -312,7 +312,7 @@ fn tags_before_garbage_in_the_same_buffer_are_sent() -> Result<()> {
     assert_eq!(sink.push(bytes)?, Err(gst::FlowError::Error));
     sink.wait_for_problem()?
         .expect("StreamError::Format", "at byte")?;
-    sink.stop_at_once()?;
+    sink.stop()?;
     assert_eq!(media(&server.join_one()?), stream_messages());
     Ok(())
 }
@@ -327,7 +327,7 @@ fn caps_whose_headers_are_not_flv_are_an_error() -> Result<()> {
     assert!(sink.push(video(0, KEY_FRAME))?.is_err());
     sink.wait_for_problem()?
         .expect("StreamError::Format", "at byte 0")?;
-    sink.stop_at_once()?;
+    sink.stop()?;
     assert_eq!(media(&server.join_one()?), []);
     Ok(())
 }

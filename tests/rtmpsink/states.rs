@@ -42,7 +42,7 @@ fn a_publisher_connects_before_it_has_data() -> Result<()> {
     let sink = Sink::new(&server.url("live", "key"))?;
     sink.set_state(gst::State::Ready)?.wait()?;
     server.wait_for_command("publish")?;
-    sink.stop_at_once()?;
+    sink.stop()?;
     server.join_one()?;
     Ok(())
 }
@@ -70,7 +70,7 @@ fn ready_ends_the_stream_and_playing_publishes_anew_with_headers() -> Result<()>
         stream().into_iter().try_for_each(|tag| sink.publish(tag))?;
         sink.set_state(gst::State::Ready)?.wait()?;
     }
-    sink.stop_at_once()?;
+    sink.stop()?;
     let connections = server.join()?;
     assert_eq!(connections.len(), ROUNDS);
     for connection in &connections {
@@ -94,7 +94,7 @@ fn null_ends_the_stream_and_playing_publishes_anew() -> Result<()> {
         sink.begin(&[])?;
         sink.publish(stream().concat())?;
         sink.finish()?;
-        sink.stop_at_once()?;
+        sink.stop()?;
     }
     for connection in server.join()? {
         assert_eq!(media(&connection), stream_messages());
@@ -166,7 +166,7 @@ fn a_pause_in_the_middle_of_a_blocked_write_loses_nothing() -> Result<()> {
     let sink = Sink::playing(&server.url("live", "key"))?;
     let (count, mut push) = sink.push_until_blocked(heavy_frame)?;
     let took = sink.set_state(gst::State::Paused)?.wait()?;
-    assert!(took < Duration::from_millis(200), "pausing took {took:?}");
+    assert!(took < Duration::from_secs(2), "pausing took {took:?}");
     assert!(!push.is_done(), "a push returned in PAUSED");
     sink.set_state(gst::State::Playing)?.wait()?;
     server.cue();
@@ -262,7 +262,7 @@ fn the_location_may_change_between_streams() -> Result<()> {
         sink.begin(&[])?;
         sink.publish(stream().concat())?;
         sink.finish()?;
-        sink.stop_at_once()?;
+        sink.stop()?;
         assert_eq!(media(&server.join_one()?), stream_messages());
     }
     Ok(())

