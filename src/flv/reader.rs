@@ -13,6 +13,9 @@ use bytes::{Bytes, BytesMut};
 use super::tag::{FILE_HEADER_SIZE, FileHeader, MAX_BODY, TAG_HEADER_SIZE, TRAILER_SIZE, TagHeader, TagKind};
 use crate::wire::{self, Malformed};
 
+/// Bits of a tag's first byte that are 0.
+const RESERVED: u8 = 0xc0;
+
 /// Most bytes reserved ahead of those that have arrived.
 const RESERVE_AHEAD: usize = 64 << 10;
 
@@ -205,6 +208,14 @@ impl Reader {
             return Ok(None);
         };
         let header = TagHeader::decode(&mut wire::Reader::new(&bytes))?;
+        let [first, ..] = bytes;
+        // RIFF, which WAV and AVI files begin with, is a script tag but for its reserved bits.
+        if !self.recognized && (first & RESERVED != 0 || header.stream_id != 0) {
+            return Err(Malformed::Invalid {
+                field: "FLV signature or first tag type",
+                value: first.into(),
+            });
+        }
         match header.kind {
             // An MP4 file, for one, begins like a tag of type 0.
             TagKind::Unknown(type_id) if !self.recognized => {
@@ -418,6 +429,19 @@ mod tests {
                     return error;
                 }
             }
+        }
+    }
+
+    #[test]
+    fn other_formats_are_refused_at_their_first_bytes() {
+        for start in [
+            b"RIFF\x24\x40\x1f\0WAVEfmt ",
+            b"\0\0\0\x20ftypisom\0\0\x02\0",
+            b"OggS\0\x02\0\0\0\0\0\0\0\0\0\0",
+        ] {
+            let mut reader = Reader::new();
+            reader.push(Bytes::from_static(start));
+            assert_eq!(reader.next().unwrap_err().offset, 0, "{start:?}");
         }
     }
 
