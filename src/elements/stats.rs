@@ -44,10 +44,10 @@ pub(super) fn structure(stats: &Stats) -> gst::Structure {
         builder = builder.field("round-trip-time", nanoseconds(round_trip));
     }
     if let Some(version) = session.and_then(|s| s.peer_version.as_deref()) {
-        builder = builder.field("server-version", version);
+        builder = builder.field("server-version", version.replace('\0', "\u{fffd}"));
     }
     if let Some(code) = session.and_then(|s| s.last_status.as_deref()) {
-        builder = builder.field("last-status", code);
+        builder = builder.field("last-status", code.replace('\0', "\u{fffd}"));
     }
     if let Some(capabilities) = session.and_then(|s| s.peer_capabilities.as_deref()) {
         builder = builder

@@ -365,7 +365,8 @@ impl RtmpUrl {
         Ok(())
     }
 
-    /// `text`, mostly what a server says of a stream, with every secret of this URL that it repeats masked.
+    /// `text`, mostly what a server says of a stream, with every secret of this URL that it repeats masked, and no
+    /// NUL, at which a string of C would end.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
         let mut secrets: Vec<&str> = self.secrets().filter(|secret| !secret.is_empty()).collect();
@@ -373,7 +374,9 @@ impl RtmpUrl {
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets
             .into_iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+            .fold(text.replace('\0', "\u{fffd}"), |text, secret| {
+                text.replace(secret, MASK)
+            })
     }
 
     fn secrets(&self) -> impl Iterator<Item = &str> {
@@ -1077,6 +1080,7 @@ mod tests {
             ("token wxyz9 has expired; v=1", "token *** has expired; v=1"),
             ("bad app live?auth=abcd1234", "bad app live?***"),
             ("hunter2 tea abcd1234", "*** *** ***"),
+            ("cut\0off", "cut\u{fffd}off"),
             (
                 "[ AccessManager.Reject ] : [ code=403 need auth ]",
                 "[ AccessManager.Reject ] : [ code=403 need auth ]",

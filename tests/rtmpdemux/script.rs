@@ -151,3 +151,21 @@ fn other_script_data_is_told_to_the_application() -> Result<()> {
     assert_eq!(frame.get::<gst::Structure>("values")?.get("0"), Ok(7.0));
     Ok(())
 }
+
+#[test]
+fn texts_with_a_nul_are_no_panic() -> Result<()> {
+    let harness = Harness::in_bytes()?;
+    harness.push(header(true, true))?;
+    harness.push(metadata(&[
+        ("title", "a\0b".into()),
+        ("creator", "\0".into()),
+        ("encoder", "La\0vf".into()),
+    ]))?;
+    harness.push(audio(0, AAC_HEADER))?;
+    harness.push(audio(0, SOUND))?;
+    harness.push(audio(200, SOUND))?;
+    let tags = tags_of(&harness, "audio_0", gst::TagScope::Global)?;
+    let title = tags.get::<gst::tags::Title>();
+    assert_eq!(title.as_ref().map(|title| title.get()), Some("a\u{fffd}b"));
+    Ok(())
+}

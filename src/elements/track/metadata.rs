@@ -110,7 +110,11 @@ pub(crate) fn tags_of(metadata: &Metadata) -> Option<gst::TagList> {
     let origin = metadata.origin();
     let mut tags = gst::TagList::new();
     let list = tags.get_mut()?;
-    let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+    // A string of C ends at the first NUL, and the bindings panic at one.
+    let said = |text: Option<String>| {
+        let text = text?.replace('\0', "\u{fffd}");
+        (!text.is_empty()).then_some(text)
+    };
     let merge = gst::TagMergeMode::Replace;
     if let Some(title) = said(origin.title) {
         list.add::<gst::tags::Title>(&title.as_str(), merge);
