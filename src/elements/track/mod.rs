@@ -23,3 +23,6 @@ pub(crate) use self::error::Error;
 pub(crate) use self::format::{AudioFormat, Format, TrackKind, VideoFormat};
 pub(crate) use self::metadata::{TrackMetadata, on_meta_data, tags_of};
 pub(crate) use self::timeline::{Timeline, Times, clock_time, clock_time_of_millis};
+
+/// Bytes of the longest sequence header that is kept; those of real codecs have a few hundred.
+const MAX_HEADER: usize = 64 << 10;

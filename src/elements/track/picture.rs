@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::MAX_HEADER;
 use super::error::Error;
 use super::format::{Format, VideoFormat};
 use super::metadata::TrackMetadata;
@@ -90,6 +91,12 @@ impl Picture {
         if record.is_empty() && !needs_record(format) {
             self.set_format(format);
             return Ok(());
+        }
+        if record.len() > MAX_HEADER {
+            return Err(Error::Malformed {
+                format: Format::Video(format),
+                cause: Malformed::Excessive("sequence header"),
+            });
         }
         match Config::decode(format, record) {
             Ok(config) => {

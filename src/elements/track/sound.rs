@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::MAX_HEADER;
 use super::decoder::Accepted;
 use super::error::Error;
 use super::format::{AudioFormat, Format};
@@ -11,6 +12,7 @@ use crate::flv::audio::{AudioCodec, ChannelConfig, SoundFlags, SoundFormat};
 use crate::flv::config::{
     Ac3Frame, AudioSpecificConfig, MpegAudioFrame, MpegVersion, OpusHead, StreamInfo, speex,
 };
+use crate::wire::Malformed;
 
 /// What decoders of Opus put out, in Hz.
 const OPUS_RATE: u32 = 48_000;
@@ -91,6 +93,9 @@ impl Sound {
             format: Format::Audio(format),
             cause,
         };
+        if header.len() > MAX_HEADER {
+            return Err(malformed(Malformed::Excessive("sequence header")));
+        }
         // A copy, since a slice would keep the whole receive buffer for as long as the track lasts.
         let copy = || Bytes::copy_from_slice(header);
         let kind = match format {

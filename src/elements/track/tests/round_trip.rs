@@ -727,6 +727,28 @@ fn pictures_wait_for_header_and_key_frame_and_complain_once() {
 }
 
 #[test]
+fn a_sequence_header_has_a_limit() {
+    gst::init().unwrap();
+    let time = gst::ClockTime::ZERO;
+    let mut decoder = TrackDecoder::new(TrackKind::Video);
+    let long = vec![1; (64 << 10) + 1];
+    let error = decoder
+        .video(
+            packet(
+                VideoPayload::SequenceStart(long.into()),
+                FrameType::Key,
+                FourCc::HEVC,
+            ),
+            time,
+        )
+        .unwrap_err();
+    let Error::Malformed { cause, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(cause, Malformed::Excessive("sequence header"));
+}
+
+#[test]
 fn a_track_may_change_its_codec() {
     gst::init().unwrap();
     let time = gst::ClockTime::ZERO;
