@@ -218,7 +218,7 @@ pub fn player(
          ! video/x-raw,format=RGB,width={width},height={height} ! tee name=decoded \
          decoded. ! queue max-size-bytes=0 max-size-buffers=0 ! fakesink name=screen sync=true signal-handoffs=true \
          decoded. ! queue name=camera ! pngenc ! fakesink name=album async=false \
-         demux.audio ! queue ! aacparse ! {audio} name=sound ! fakesink sync=true"
+         demux.audio ! queue ! aacparse name=sound ! {audio} ! fakesink sync=true"
     ))?;
     let number = |buffer: &gst::BufferRef| stamp::read(&buffer.map_readable().ok()?, SIZE);
     watch(&pipeline, "decoded", {
@@ -237,7 +237,7 @@ pub fn player(
             None
         }
     });
-    // Ahead of the decoder, which keeps its first frame to itself.
+    // Ahead of parser and decoder, which keep a frame to themselves.
     watch(&pipeline, "sound", {
         let tally = Arc::clone(tally);
         move |_| {

@@ -19,7 +19,7 @@ pub struct Counts {
     pub arrived: BTreeSet<u16>,
     /// Decoded pictures from which no number could be read.
     pub unreadable: u64,
-    /// Audio frames that went into the decoder.
+    /// Audio frames that came out of the demuxer.
     pub audio: u64,
     /// When the first frame was decoded.
     pub first: Option<Instant>,
@@ -67,7 +67,7 @@ impl Tally {
         counts.shown_after.extend(age);
     }
 
-    /// An audio frame goes into the decoder.
+    /// An audio frame has come out of the demuxer.
     pub fn receive_audio(&self) {
         self.lock().audio += 1;
     }
