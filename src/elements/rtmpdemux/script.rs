@@ -13,6 +13,11 @@
 //! | byte array | `GstBuffer` |
 //! | dictionary | as an array of structures `entry` with a `key` and a `value` |
 //! | null, undefined | `GstStructure` of that name |
+//!
+//! GLib never frees the name of a field or structure. Those that a process did not know before are limited, and what
+//! bears one beyond that is left out, so that a publisher who makes up names cannot fill the memory.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use gst::glib;
@@ -20,6 +25,39 @@ use gst::prelude::*;
 
 use crate::amf::{Properties, Text, Value, VectorItems};
 use crate::flv::ScriptData;
+
+/// Names that script data may add to GLib's in the life of the process; real streams have some dozens.
+const MAX_NEW_NAMES: usize = 8192;
+
+static NAMES: Names = Names::new(MAX_NEW_NAMES);
+
+/// Gives out names as long as there are any.
+struct Names {
+    left: AtomicUsize,
+}
+
+impl Names {
+    const fn new(limit: usize) -> Self {
+        Self {
+            left: AtomicUsize::new(limit),
+        }
+    }
+
+    /// Whether something may be called `name`: GLib knows it, or may learn one more.
+    fn allow(&self, name: &str) -> bool {
+        if glib::Quark::try_from_str(name).is_some() {
+            return true;
+        }
+        let left = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if left.is_ok() {
+            // Known from now on, also where GStreamer (1.26) keeps names of its own.
+            glib::Quark::from_str(name);
+        }
+        left.is_ok()
+    }
+}
 
 /// The message's structure.
 pub(super) fn message(data: &ScriptData, at: gst::ClockTime) -> gst::Structure {
@@ -71,11 +109,12 @@ fn numbered(values: impl Iterator<Item = glib::SendValue>) -> gst::Structure {
 }
 
 fn structure(class: Option<&Text>, properties: &Properties) -> gst::Structure {
-    let name = class.map(text).filter(|name| is_name(name));
+    let name = class.map(text).filter(|name| is_name(name) && NAMES.allow(name));
     let mut structure = gst::Structure::new_empty(name.as_deref().unwrap_or("object"));
     for (key, of) in properties {
-        if !matches!(of, Value::Null | Value::Undefined) {
-            structure.set_value(text(key), value(of));
+        let name = text(key);
+        if !matches!(of, Value::Null | Value::Undefined) && NAMES.allow(&name) {
+            structure.set_value(name, value(of));
         }
     }
     structure
@@ -120,6 +159,15 @@ mod tests {
         gst::init().unwrap();
         let handler = Handler::CuePoint;
         message(&ScriptData { handler, values }, gst::ClockTime::from_mseconds(40))
+    }
+
+    #[test]
+    fn names_run_out_but_for_those_that_are_known() {
+        gst::init().unwrap();
+        let names = Names::new(2);
+        assert!(names.allow("never-heard-of-1") && names.allow("never-heard-of-2"));
+        assert!(!names.allow("never-heard-of-3"));
+        assert!(names.allow("never-heard-of-1"));
     }
 
     #[test]
