@@ -142,7 +142,7 @@ fn micros(millis: f64) -> Option<i64> {
     /// The end of the year 9999, the last that GLib has.
     const LAST: f64 = 253_402_300_799_999.0;
     #[expect(clippy::cast_possible_truncation, reason = "the range has been checked")]
-    (-LAST..=LAST).contains(&millis).then_some(millis as i64 * 1000)
+    (-LAST..=LAST).contains(&millis).then(|| millis as i64 * 1000)
 }
 
 fn buffer(bytes: &Bytes) -> gst::Buffer {
