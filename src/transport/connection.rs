@@ -14,12 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::dial::{Target, dial};
 use super::driver::{Driver, Expendable, Stopped};
-use super::error::{Error, Phase};
+use super::error::Error;
 use super::keepalive;
-use super::race::{ConnectError, connect};
-use super::resolve::{ResolveError, resolve};
-use super::tcp::TcpOptions;
 use super::wake::Wake;
 use crate::session::{self, ClientConfig, Event, Media, Session};
 
@@ -32,17 +30,6 @@ const STATS_INTERVAL: Duration = Duration::from_secs(1);
 /// Age that [`Connection::stats`] may reach while somebody waits for an event: the peer's pings, and messages that
 /// are long in coming, are no events.
 const STATS_AGE: Duration = Duration::from_secs(1);
-
-/// Where to connect, and how.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// Host name or IP address, without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Socket options.
-    pub tcp: TcpOptions,
-}
 
 /// Figures of a connection. The session's are absent until there is one.
 #[derive(Clone, Debug, Default)]
@@ -406,26 +393,9 @@ impl Drop for WakeOnDrop {
 /// Everything from the name to a session that is ready for media.
 fn establish(target: &Target, config: Arc<ClientConfig>, cancel: &Wake) -> Result<Driver, Error> {
     let timeout = config.timeout;
-    let addresses =
-        resolve(&target.host, target.port, cancel, deadline(timeout)).map_err(|error| match error {
-            ResolveError::Cancelled => Error::Closed,
-            ResolveError::TimedOut => Error::TimedOut(Phase::Resolve),
-            error => Error::Resolve {
-                host: target.host.as_str().into(),
-                source: Arc::new(io::Error::other(error)),
-            },
-        })?;
-    let socket =
-        connect(&addresses, &target.tcp, cancel, deadline(timeout)).map_err(|error| match error {
-            ConnectError::Cancelled => Error::Closed,
-            ConnectError::TimedOut(_) => Error::TimedOut(Phase::Connect),
-            error => Error::Connect {
-                authority: format!("{}:{}", target.host, target.port).into(),
-                source: Arc::new(io::Error::new(error.kind(), error)),
-            },
-        })?;
+    let carrier = dial(target, timeout, cancel)?;
     let now = Instant::now();
-    let mut driver = Driver::new(socket, Session::client(config, now), timeout, now);
+    let mut driver = Driver::new(carrier, Session::client(config, now), timeout, now);
     loop {
         match driver.next_event(cancel, None) {
             Ok(Event::Ready) => return Ok(driver),
@@ -437,19 +407,13 @@ fn establish(target: &Target, config: Arc<ClientConfig>, cancel: &Wake) -> Resul
     }
 }
 
-/// Far enough to mean never, near enough to be representable.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-fn deadline(timeout: Option<Duration>) -> Instant {
-    Instant::now() + timeout.unwrap_or(FOREVER)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::session::{Intent, PublishKind};
     use crate::transport::listener::Listener;
-    use crate::transport::tcp::{Interest, poll};
+    use crate::transport::tcp::{Interest, TcpOptions, poll};
+    use crate::url::Scheme;
     use bytes::BytesMut;
     use std::net::{Ipv4Addr, SocketAddr};
 
@@ -458,6 +422,7 @@ mod tests {
         let wake = Wake::new().unwrap();
         let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let target = Target {
+            scheme: Scheme::Rtmp,
             host: "127.0.0.1".into(),
             port: listener.local_addr().unwrap().port(),
             tcp: TcpOptions::default(),

@@ -1,4 +1,4 @@
-//! The driver: one socket and one session, and the loop that moves bytes between them.
+//! The driver: one carrier and one session, and the loop that moves bytes between them.
 //!
 //! Whoever holds the driver drives it, on the thread it is on: the read or write is tried first, and only
 //! when the kernel would block does the thread wait, for the socket and for a [`Wake`] together. Nothing is
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
 
+use super::carrier::Carrier;
 use super::error::{Error, Phase};
 use super::pace::Pacer;
 use super::tcp::{Interest, Socket, poll};
@@ -73,7 +74,7 @@ pub struct ByteTotals {
 
 /// See the module. `Debug` shows no bytes: those received may hold a stream key.
 pub struct Driver {
-    socket: Socket,
+    carrier: Carrier,
     session: Session,
     input: BytesMut,
     pacer: Pacer,
@@ -97,11 +98,16 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Drives `session` over `socket`. A peer that takes no byte for `write_timeout` is given up.
+    /// Drives `session` over `carrier`. A peer that takes no byte for `write_timeout` is given up.
     #[must_use]
-    pub fn new(socket: Socket, session: Session, write_timeout: Option<Duration>, now: Instant) -> Self {
+    pub fn new(
+        carrier: impl Into<Carrier>,
+        session: Session,
+        write_timeout: Option<Duration>,
+        now: Instant,
+    ) -> Self {
         Self {
-            socket,
+            carrier: carrier.into(),
             session,
             input: BytesMut::new(),
             pacer: Pacer::new(0, now),
@@ -131,7 +137,7 @@ impl Driver {
 
     /// The socket, to be watched by somebody's own loop.
     pub const fn socket(&self) -> &Socket {
-        &self.socket
+        self.carrier.socket()
     }
 
     /// Bytes that crossed the socket up to now.
@@ -162,14 +168,14 @@ impl Driver {
         loop {
             let now = Instant::now();
             self.fail_early()?;
-            self.session.handle_timeout(now).map_err(Error::from)?;
+            self.handle_timeout(now)?;
             self.write(now)?;
-            if self.session.poll_transmit(now).is_none() {
+            if !self.has_output() {
                 if now.saturating_duration_since(self.last_read) >= READ_INTERVAL {
                     self.read_ahead(now);
                 }
                 // What was read may have to be answered; an empty queue ends it.
-                if self.session.poll_transmit(now).is_none() {
+                if !self.has_output() {
                     return Ok(());
                 }
                 continue;
@@ -201,7 +207,7 @@ impl Driver {
             };
             // After the read: a peer is not silent if it is us who did not listen. Events that were read before a
             // failure come before it.
-            let timely = self.session.handle_timeout(now).map_err(Error::from);
+            let timely = self.handle_timeout(now);
             if let Err(error) = timely.and_then(|()| self.write(now)) {
                 self.failure = Some(error);
                 continue;
@@ -230,10 +236,10 @@ impl Driver {
 
     /// What the socket has to be ready for before [`service`](Self::service) can do something.
     pub fn interest(&self, now: Instant) -> Interest {
-        Interest {
+        self.carrier.interest(Interest {
             readable: !self.is_full(),
-            writable: self.queued() > 0 && self.pacer.next(now).is_none(),
-        }
+            writable: self.carrier.has_output() || self.queued() > 0 && self.pacer.next(now).is_none(),
+        })
     }
 
     /// When [`service`](Self::service) has something to do though the socket is not ready: the session's
@@ -254,7 +260,12 @@ impl Driver {
         } else {
             self.session.poll_timeout()
         };
-        [due, stalled, pause].into_iter().flatten().min()
+        // What the carrier holds already is no reason for the socket to become ready.
+        let held = (self.carrier.has_input() && !self.is_full()).then_some(now);
+        [due, stalled, pause, held, self.carrier.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Bytes that wait for the socket to take them.
@@ -271,10 +282,10 @@ impl Driver {
         self.read_ahead(now);
         if self.failure.is_none()
             && !self.is_full()
-            && let Err(error) = self.session.handle_timeout(now)
+            && let Err(error) = self.handle_timeout(now)
         {
             self.store_events();
-            self.failure = Some(error.into());
+            self.failure = Some(error);
             return;
         }
         if let Err(error) = self.write(now) {
@@ -299,8 +310,10 @@ impl Driver {
         let now = Instant::now();
         self.session.close(now);
         self.flush(wake, Some(deadline))?;
+        self.carrier.finish(now);
+        self.flush(wake, Some(deadline))?;
         // Fails when the peer has closed already, as xiu and scuffle do at deleteStream: all was said by then.
-        if self.socket.shutdown_write().is_err() {
+        if self.carrier.shutdown_write().is_err() {
             return Ok(());
         }
         let linger = if self.has_blocked {
@@ -321,8 +334,8 @@ impl Driver {
             }
             // For reading only: replies that the session has queued meanwhile cannot be written any more, and a
             // socket that was shut down always counts as writable.
-            let ready =
-                poll(Some((&self.socket, Interest::READ)), wake, Some(left)).map_err(|e| self.io_error(e))?;
+            let ready = poll(Some((self.carrier.socket(), Interest::READ)), wake, Some(left))
+                .map_err(|e| self.io_error(e))?;
             if ready.woken {
                 return Err(Stopped::Interrupted);
             }
@@ -395,7 +408,7 @@ impl Driver {
     /// One read and what the session makes of it.
     fn read(&mut self, now: Instant) -> Result<Progress, Error> {
         self.last_read = now;
-        match self.socket.read(&mut self.input, READ_SIZE) {
+        match self.carrier.read(now, &mut self.input, READ_SIZE) {
             Ok(0) => {
                 self.session.handle_input(now, Input::Eof)?;
                 // A session that had ended is content with the end of the bytes; nothing more will come.
@@ -426,8 +439,7 @@ impl Driver {
         loop {
             let allowance = self.pacer.allowance(now);
             let Some(queue) = self.session.poll_transmit(now) else {
-                self.blocked_since = None;
-                return Ok(());
+                return self.flush_carrier(now);
             };
             if allowance == 0 {
                 // Held back by our own rate, not by the peer.
@@ -437,25 +449,52 @@ impl Driver {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let filled = queue.chunks_vectored(&mut slices);
             let slices = limit(slices.get_mut(..filled).unwrap_or_default(), allowance);
-            match self.socket.write_vectored(slices) {
+            match self.carrier.write_vectored(now, slices) {
                 Ok(count) => {
                     queue.advance(count);
                     self.pacer.spent(count);
                     self.totals.sent = self.totals.sent.saturating_add(count as u64);
                     self.blocked_since = None;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.has_blocked = true;
-                    let since = *self.blocked_since.get_or_insert(now);
-                    let stalled = now.saturating_duration_since(since);
-                    if self.write_timeout.is_some_and(|timeout| stalled >= timeout) {
-                        return Err(Error::TimedOut(Phase::Write));
-                    }
-                    return Ok(());
-                }
-                Err(error) => return Err(self.write_error(now, error)),
+                Err(error) => return self.write_failed(now, error),
             }
         }
+    }
+
+    /// Writes what the carrier has taken and holds.
+    fn flush_carrier(&mut self, now: Instant) -> Result<(), Error> {
+        match self.carrier.flush(now) {
+            Ok(()) => {
+                self.blocked_since = None;
+                Ok(())
+            }
+            Err(error) => self.write_failed(now, error),
+        }
+    }
+
+    /// A write that could not be done: not yet, or never.
+    fn write_failed(&mut self, now: Instant, error: io::Error) -> Result<(), Error> {
+        if error.kind() != io::ErrorKind::WouldBlock {
+            return Err(self.write_error(now, error));
+        }
+        self.has_blocked = true;
+        let since = *self.blocked_since.get_or_insert(now);
+        let stalled = now.saturating_duration_since(since);
+        if self.write_timeout.is_some_and(|timeout| stalled >= timeout) {
+            return Err(Error::TimedOut(Phase::Write));
+        }
+        Ok(())
+    }
+
+    /// Whether bytes wait for the system to take them.
+    fn has_output(&self) -> bool {
+        self.queued() > 0 || self.carrier.has_output()
+    }
+
+    /// What time has made due, for the session and for what carries it.
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        self.carrier.handle_timeout(now).map_err(|e| self.io_error(e))?;
+        Ok(self.session.handle_timeout(now)?)
     }
 
     /// A peer that refuses often says why before it closes: its words, or its end, are in the receive buffer when
@@ -488,11 +527,12 @@ impl Driver {
         let until = [deadline, self.poll_timeout(now)].into_iter().flatten().min();
         let interest = self.interest(now);
         let timeout = until.map(|until| until.saturating_duration_since(now));
-        let ready = poll(Some((&self.socket, interest)), wake, timeout).map_err(|e| self.io_error(e))?;
+        let ready =
+            poll(Some((self.carrier.socket(), interest)), wake, timeout).map_err(|e| self.io_error(e))?;
         if ready.woken {
             return Err(Stopped::Interrupted);
         }
-        if ready.readable && matches!(wish, Wish::Write) {
+        if (ready.readable || self.carrier.has_input()) && matches!(wish, Wish::Write) {
             self.read_ahead(Instant::now());
         }
         Ok(())
@@ -502,7 +542,7 @@ impl Driver {
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")
-            .field("socket", &self.socket)
+            .field("carrier", &self.carrier)
             .field("session", &self.session)
             .field("totals", &self.totals)
             .finish_non_exhaustive()
@@ -739,7 +779,10 @@ mod tests {
         // Until the answer to a ping finds no room.
         let block = [0; READ_SIZE];
         while driver.queued() == 0 {
-            while let Ok(count) = driver.socket.write_vectored(&[IoSlice::new(&block)]) {
+            while let Ok(count) = driver
+                .carrier
+                .write_vectored(Instant::now(), &[IoSlice::new(&block)])
+            {
                 driver.totals.sent += count as u64;
             }
             client.write_vectored(&[IoSlice::new(&ping)]).unwrap();
@@ -811,7 +854,7 @@ mod tests {
     #[test]
     fn a_failed_write_does_not_read_without_end_for_its_reason() {
         let (mut driver, mut client) = accepted();
-        driver.socket.shutdown_write().unwrap();
+        driver.carrier.shutdown_write().unwrap();
         // To be answered.
         let ping = [2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1];
         client.write_vectored(&[IoSlice::new(&ping)]).unwrap();

@@ -6,7 +6,8 @@
 //! [`resolve`]); a [`Connection`] is made on one; and one per process looks after those that nobody drives.
 //!
 //! A connection is made by [`resolve::resolve`], then [`race::connect`]; or taken from a
-//! [`listener::Listener`]. Both end in a [`tcp::Socket`], which a [`Driver`] joins to a session.
+//! [`listener::Listener`]. Both end in a [`tcp::Socket`]; with what is laid over it, such as TLS, that is a [`Stream`],
+//! and with a tunnel through that, a [`Carrier`], which a [`Driver`] joins to a session.
 //! [`pace::Pacer`] spreads what is written to it over time.
 #![allow(
     clippy::disallowed_methods,
@@ -14,7 +15,9 @@
     reason = "the clock, the threads and the sockets that the other layers may not touch live here"
 )]
 
+mod carrier;
 mod connection;
+mod dial;
 mod driver;
 mod error;
 mod keepalive;
@@ -22,9 +25,13 @@ pub mod listener;
 pub mod pace;
 pub mod race;
 pub mod resolve;
+mod stream;
 pub mod tcp;
 pub mod wake;
 
-pub use self::connection::{Connection, LostHook, Stats, Target};
+pub use self::carrier::Carrier;
+pub use self::connection::{Connection, LostHook, Stats};
+pub use self::dial::Target;
 pub use self::driver::{ByteTotals, Driver, Expendable, Stopped};
 pub use self::error::{Error, Phase};
+pub use self::stream::Stream;

@@ -1,4 +1,12 @@
 //! The properties that both elements share, and what they come to: where to connect and what to say there.
+//!
+//! What belongs together is a group with a file of its own: it names its properties, keeps their values, and says
+//! what they come to.
+
+mod login;
+mod network;
+mod player;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,11 +14,15 @@ use std::time::Duration;
 use gst::glib;
 use gst::prelude::*;
 
-use super::enums::{Authmod, EnhancedRtmp, Scheme, TlsValidation};
+use self::login::Login;
+use self::network::Network;
+use self::player::Player;
+use self::tls::Tls;
+use super::enums::{EnhancedRtmp, Scheme};
 use super::error;
 use crate::amf::Text;
 use crate::session::{Capabilities, ClientConfig, Intent, PlayStart, StopCommands, Support};
-use crate::transport::{Target, tcp::TcpOptions};
+use crate::transport::Target;
 use crate::url::{ConnectArgs, RtmpUrl, Secret, UrlError};
 
 /// rtmp2's default, which no server has by accident.
@@ -34,14 +46,12 @@ pub(super) struct Settings {
     unusable: Option<Secret>,
     /// Whether a part was set after the location, so that the location does not tell the whole truth.
     edited: bool,
-    secure_token: Option<String>,
-    authmod: Authmod,
+    login: Login,
+    network: Network,
+    player: Player,
+    tls: Tls,
     /// Seconds; 0 is no limit.
     timeout: u32,
-    tls_validation: TlsValidation,
-    flash_version: Option<String>,
-    swf_url: Option<String>,
-    page_url: Option<String>,
     extra_connect_args: Option<String>,
     connect_args: Option<String>,
     pub(super) async_connect: bool,
@@ -55,13 +65,11 @@ impl Default for Settings {
             fault: None,
             unusable: None,
             edited: false,
-            secure_token: None,
-            authmod: Authmod::default(),
+            login: Login::default(),
+            network: Network::default(),
+            player: Player::default(),
+            tls: Tls::default(),
             timeout: DEFAULT_TIMEOUT,
-            tls_validation: TlsValidation::default(),
-            flash_version: None,
-            swf_url: None,
-            page_url: None,
             extra_connect_args: None,
             connect_args: None,
             async_connect: true,
@@ -176,18 +184,17 @@ impl Settings {
                     self.edited = edited;
                 }
             }
-            "secure-token" => self.secure_token = text(),
-            "authmod" => self.authmod = value.get().unwrap_or_default(),
             "timeout" => self.timeout = value.get().unwrap_or(DEFAULT_TIMEOUT),
-            "tls-validation-flags" => self.tls_validation = value.get().unwrap_or_default(),
-            "flash-version" => self.flash_version = text(),
-            "swf-url" => self.swf_url = text(),
-            "page-url" => self.page_url = text(),
             "extra-connect-args" => self.extra_connect_args = text(),
             "connect-args" => self.connect_args = text(),
             "async-connect" => self.async_connect = value.get().unwrap_or(true),
             "enhanced-rtmp" => self.enhanced_rtmp = value.get().unwrap_or_default(),
-            _ => return false,
+            _ => {
+                return self.login.set(name, value)
+                    || self.network.set(name, value)
+                    || self.player.set(name, value)
+                    || self.tls.set(name, value);
+            }
         }
         true
     }
@@ -208,18 +215,19 @@ impl Settings {
                 .map(|password| password.expose().to_owned())
                 .to_value(),
             "tc-url" => self.url.tc_url().to_value(),
-            "secure-token" => self.secure_token.to_value(),
-            "authmod" => self.authmod.to_value(),
             "timeout" => self.timeout.to_value(),
-            "tls-validation-flags" => self.tls_validation.to_value(),
-            "flash-version" => self.flash_version.to_value(),
-            "swf-url" => self.swf_url.to_value(),
-            "page-url" => self.page_url.to_value(),
             "extra-connect-args" => self.extra_connect_args.to_value(),
             "connect-args" => self.connect_args.to_value(),
             "async-connect" => self.async_connect.to_value(),
             "enhanced-rtmp" => self.enhanced_rtmp.to_value(),
-            _ => return None,
+            _ => {
+                return self
+                    .login
+                    .get(name)
+                    .or_else(|| self.network.get(name))
+                    .or_else(|| self.player.get(name))
+                    .or_else(|| self.tls.get(name));
+            }
         })
     }
 
@@ -234,14 +242,8 @@ impl Settings {
                 "schemes other than rtmp",
             ),
             (login, "logging in with a user name and a password"),
-            (
-                matches!(self.authmod, Authmod::Adobe | Authmod::Llnw),
-                "authmod adobe and llnw",
-            ),
-            (
-                self.secure_token.as_ref().is_some_and(|token| !token.is_empty()),
-                "secure-token",
-            ),
+            (self.login.names_authmod(), "authmod adobe and llnw"),
+            (self.login.has_token(), "secure-token"),
             (options.token.is_some(), "the location option token"),
             (options.socks.is_some(), "the location option socks"),
             (options.playlist == Some(true), "the location option playlist"),
@@ -284,22 +286,8 @@ impl Settings {
             self.url.stream().expose().into(),
             entropy,
         );
-        config.flash_version = self
-            .flash_version
-            .clone()
-            .or_else(|| options.flash_version.clone())
-            .map(Text::from);
         let exposed = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
-        config.swf_url = self
-            .swf_url
-            .clone()
-            .or_else(|| exposed(&options.swf_url))
-            .map(Text::from);
-        config.page_url = self
-            .page_url
-            .clone()
-            .or_else(|| exposed(&options.page_url))
-            .map(Text::from);
+        self.player.apply(options, &mut config);
         config.subscribe = exposed(&options.subscribe).map(Text::from);
         config.connect_arguments = options.connect_args.values().to_vec();
         for arguments in [&self.extra_connect_args, &self.connect_args]
@@ -320,30 +308,18 @@ impl Settings {
         config.timeout = self.timeout();
 
         let target = Target {
+            scheme: self.url.scheme(),
             host: self.url.host().to_owned(),
             port: self.url.port(),
-            tcp: TcpOptions {
-                user_timeout: None,
-                keepalive: Some(KEEPALIVE),
-            },
+            tcp: self.network.tcp(),
         };
         Ok((target, Arc::new(config)))
     }
 }
 
-/// Idle time after which the kernel probes a silent peer, so that a half-open connection is found out.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-
 /// The shared properties, as `gst-inspect-1.0` shows them.
 pub(super) fn properties() -> Vec<glib::ParamSpec> {
-    let text = |name: &'static str, nick: &'static str, blurb: &'static str| {
-        glib::ParamSpecString::builder(name)
-            .nick(nick)
-            .blurb(blurb)
-            .mutable_ready()
-            .build()
-    };
-    vec![
+    let mut properties = vec![
         glib::ParamSpecString::builder("location")
             .nick("Location")
             .blurb(
@@ -371,12 +347,6 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
         text("stream", "Stream", "Stream name, often the stream key, sent verbatim"),
         text("username", "User name", "User name for the server's authentication (not supported yet)"),
         text("password", "Password", "Password for the server's authentication (not supported yet)"),
-        text("secure-token", "Secure token", "Key of SecureToken authentication (not supported yet)"),
-        glib::ParamSpecEnum::builder_with_default("authmod", Authmod::default())
-            .nick("Authentication mode")
-            .blurb("Authentication scheme (adobe and llnw are not supported yet)")
-            .mutable_ready()
-            .build(),
         glib::ParamSpecUInt::builder("timeout")
             .nick("Timeout")
             .blurb(
@@ -386,16 +356,7 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .default_value(DEFAULT_TIMEOUT)
             .mutable_ready()
             .build(),
-        glib::ParamSpecFlags::builder::<TlsValidation>("tls-validation-flags")
-            .default_value(TlsValidation::default())
-            .nick("TLS validation flags")
-            .blurb("Checks of the server's certificate (used by schemes that are not supported yet)")
-            .mutable_ready()
-            .build(),
-        text("flash-version", "Flash version", "flashVer of connect; left out when unset"),
         text("tc-url", "tcUrl", "tcUrl of connect; scheme://host[:port]/application when unset"),
-        text("swf-url", "swfUrl", "swfUrl of connect; left out when unset"),
-        text("page-url", "pageUrl", "pageUrl of connect; left out when unset"),
         text(
             "extra-connect-args",
             "Extra connect arguments",
@@ -424,7 +385,21 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .blurb("Figures of the connection, see the documentation for the fields")
             .read_only()
             .build(),
-    ]
+    ];
+    properties.extend(login::properties());
+    properties.extend(network::properties());
+    properties.extend(player::properties());
+    properties.extend(tls::properties());
+    properties
+}
+
+/// A property of text that can be set until the element starts.
+fn text(name: &'static str, nick: &'static str, blurb: &'static str) -> glib::ParamSpec {
+    glib::ParamSpecString::builder(name)
+        .nick(nick)
+        .blurb(blurb)
+        .mutable_ready()
+        .build()
 }
 
 #[cfg(test)]
