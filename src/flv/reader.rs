@@ -8,13 +8,17 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::tag::{FILE_HEADER_SIZE, FileHeader, MAX_BODY, TAG_HEADER_SIZE, TRAILER_SIZE, TagHeader, TagKind};
 use crate::wire::{self, Malformed};
 
 /// Bits of a tag's first byte that are 0.
 const RESERVED: u8 = 0xc0;
+
+/// The rest of a scattered body that is joined to what came before, since a copy of it costs less than to carry
+/// it apart.
+const SMALL_REST: usize = 512;
 
 /// Most bytes reserved ahead of those that have arrived.
 const RESERVE_AHEAD: usize = 64 << 10;
@@ -35,17 +39,35 @@ pub enum Item {
     },
 }
 
-/// One tag of a kind that is known.
+/// One tag of a kind that is known. Its body, the payload of the RTMP message that carries the same, is `head`
+/// followed by `body`, and may be empty.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tag {
     /// What the body is.
     pub kind: TagKind,
     /// Milliseconds; of video the decoding time.
     pub timestamp: u32,
-    /// Payload of the RTMP message that carries the same. May be empty.
+    /// What lay in other buffers than the end of the body: behind a muxer's own memory with the first bytes of
+    /// a tag comes the frame's. Empty if the body lay in one buffer.
+    pub head: Bytes,
+    /// The body, or the rest of it.
     pub body: Bytes,
     /// Where the tag starts, in bytes from the start of the input.
     pub offset: u64,
+}
+
+impl Tag {
+    /// The whole body in one piece, which is a copy unless it lay in one buffer.
+    #[must_use]
+    pub fn joined(&self) -> Bytes {
+        if self.head.is_empty() {
+            return self.body.clone();
+        }
+        let mut joined = BytesMut::with_capacity(self.head.len().saturating_add(self.body.len()));
+        joined.extend_from_slice(&self.head);
+        joined.extend_from_slice(&self.body);
+        joined.freeze()
+    }
 }
 
 /// Input that is not FLV, or not any more.
@@ -119,8 +141,8 @@ impl Reader {
         self.input.push(bytes);
     }
 
-    /// The next thing that is complete, or `None` until more bytes are pushed. The body of a tag that lies in
-    /// one pushed buffer shares its memory.
+    /// The next thing that is complete, or `None` until more bytes are pushed. The body of a tag shares the
+    /// memory of the pushed buffers if it lies in one of them or in two.
     ///
     /// # Errors
     ///
@@ -164,12 +186,13 @@ impl Reader {
                     offset,
                     partial,
                 } => {
-                    let Some(body) = self.input.take(header.size as usize, partial) else {
+                    let Some((head, body)) = self.input.take(header.size as usize, partial) else {
                         return Ok(None);
                     };
                     let tag = Tag {
                         kind: header.kind,
                         timestamp: header.timestamp,
+                        head,
                         body,
                         offset: *offset,
                     };
@@ -272,6 +295,10 @@ impl Input {
 
     /// The first `N` bytes, left where they are.
     fn peek<const N: usize>(&self) -> Option<[u8; N]> {
+        // A tag's header lies in one buffer unless somebody has cut the stream anywhere.
+        if let Some(bytes) = self.buffers.front().and_then(|front| front.first_chunk()) {
+            return Some(*bytes);
+        }
         if self.len < N {
             return None;
         }
@@ -285,10 +312,11 @@ impl Input {
     /// The next at most `most` bytes of one buffer.
     fn next_piece(&mut self, most: usize) -> Option<Bytes> {
         let front = self.buffers.front_mut()?;
-        let piece = front.split_to(front.len().min(most));
-        if front.is_empty() {
-            self.buffers.pop_front();
-        }
+        let piece = if front.len() <= most {
+            self.buffers.pop_front()?
+        } else {
+            front.split_to(most)
+        };
         self.len -= piece.len();
         self.offset += piece.len() as u64;
         Some(piece)
@@ -296,26 +324,46 @@ impl Input {
 
     /// Passes over at most `most` bytes and says how many there were.
     fn discard(&mut self, most: u64) -> u64 {
-        let mut rest = most;
-        while rest > 0 {
-            let Some(piece) = self.next_piece(usize::try_from(rest).unwrap_or(usize::MAX)) else {
-                break;
-            };
-            rest -= piece.len() as u64;
+        let mut rest = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut discarded = 0;
+        while rest > 0
+            && let Some(front) = self.buffers.front_mut()
+        {
+            let length = front.len().min(rest);
+            if length == front.len() {
+                self.buffers.pop_front();
+            } else {
+                front.advance(length);
+            }
+            rest -= length;
+            self.len -= length;
+            self.offset += length as u64;
+            discarded += length as u64;
         }
-        most - rest
+        discarded
     }
 
-    /// The next `size` bytes, of which `partial` has the start. While some are missing, all that came are in
-    /// `partial`, so that a body in many small buffers is copied once and does not keep them.
-    fn take(&mut self, size: usize, partial: &mut BytesMut) -> Option<Bytes> {
-        if partial.is_empty() && self.buffers.front().is_some_and(|front| front.len() >= size) {
-            return self.next_piece(size);
+    /// The next `size` bytes, of which `partial` has the start: the front part and the rest, without a copy if
+    /// they lie in no more than two buffers. While some are missing, all that came are in `partial`, so that a
+    /// body in many small buffers is copied once and does not keep them.
+    fn take(&mut self, size: usize, partial: &mut BytesMut) -> Option<(Bytes, Bytes)> {
+        if partial.is_empty() {
+            let mut buffers = self.buffers.iter().map(Bytes::len);
+            let first = buffers.next().unwrap_or_default();
+            if 0 < first && first < size && buffers.next().is_some_and(|second| second >= size - first) {
+                return Some((self.next_piece(first)?, self.next_piece(size - first)?));
+            }
+            if first >= size {
+                return Some((Bytes::new(), self.next_piece(size).unwrap_or_default()));
+            }
         }
         loop {
             let missing = size - partial.len();
             if missing == 0 {
-                return Some(partial.split().freeze());
+                return Some((Bytes::new(), partial.split().freeze()));
+            }
+            if missing > SMALL_REST && self.buffers.front().is_some_and(|front| front.len() >= missing) {
+                return Some((partial.split().freeze(), self.next_piece(missing)?));
             }
             partial.reserve(missing.min(self.len.max(RESERVE_AHEAD)));
             partial.extend_from_slice(&self.next_piece(missing)?);
@@ -328,6 +376,7 @@ mod tests {
     use super::*;
     use bytes::BufMut;
     use proptest::prelude::*;
+    use std::ops::Range;
 
     const FILE_HEADER: FileHeader = FileHeader {
         has_audio: true,
@@ -353,9 +402,22 @@ mod tests {
         Item::Tag(Tag {
             kind,
             timestamp,
+            head: Bytes::new(),
             body: Bytes::copy_from_slice(body),
             offset,
         })
+    }
+
+    /// `item` with the body of a tag in one piece.
+    fn joined(item: Item) -> Item {
+        match item {
+            Item::Tag(tag) => Item::Tag(Tag {
+                body: tag.joined(),
+                head: Bytes::new(),
+                ..tag
+            }),
+            Item::Header(_) | Item::Encrypted { .. } => item,
+        }
     }
 
     /// A stream with one of everything, and what is in it.
@@ -411,7 +473,7 @@ mod tests {
         for piece in pieces {
             reader.push(Bytes::copy_from_slice(piece));
             while let Some(item) = reader.next().unwrap() {
-                items.push(item);
+                items.push(joined(item));
             }
         }
         (items, reader)
@@ -476,22 +538,48 @@ mod tests {
         assert_eq!(reader.pending(), 0);
     }
 
-    #[test]
-    fn a_body_within_one_buffer_shares_it_and_a_scattered_one_does_not() {
+    /// Addresses of head and body of the only tag of 11 + 600 + 4 bytes, cut at these places.
+    fn addresses(cuts: [usize; 2]) -> (Range<*const u8>, Tag) {
         let mut bytes = BytesMut::new();
-        put_tag(&mut bytes, TagKind::Video, 0, &[0x27; 30], TRAILERS[0]);
-        put_tag(&mut bytes, TagKind::Video, 40, &[0x27; 30], TRAILERS[0]);
+        put_tag(&mut bytes, TagKind::Video, 0, &[0x27; 600], TRAILERS[0]);
         let bytes = bytes.freeze();
         let mut reader = Reader::new();
-        reader.push(bytes.slice(..5));
-        reader.push(bytes.slice(5..70));
-        reader.push(bytes.slice(70..));
-        let mut shared = Vec::new();
-        while let Some(item) = reader.next().unwrap() {
-            let Item::Tag(tag) = item else { panic!("{item:?}") };
-            shared.push(bytes.as_ptr_range().contains(&tag.body.as_ptr()));
+        let [first, second] = cuts;
+        for piece in [
+            bytes.slice(..first),
+            bytes.slice(first..second),
+            bytes.slice(second..),
+        ] {
+            reader.push(piece);
         }
-        assert_eq!(shared, [true, false]);
+        let Ok(Some(Item::Tag(tag))) = reader.next() else {
+            panic!("no tag in {reader:?}")
+        };
+        (bytes.slice(11..611).as_ptr_range(), tag)
+    }
+
+    #[test]
+    fn a_body_within_one_buffer_or_two_shares_them() {
+        let (memory, tag) = addresses([11, 611]);
+        assert_eq!((tag.head.len(), tag.body.as_ptr_range()), (0, memory));
+        // As a muxer does: the codec's own header goes with the tag's, the trailer has a memory of its own.
+        let (memory, tag) = addresses([16, 611]);
+        assert_eq!((tag.head.len(), tag.head.as_ptr()), (5, memory.start));
+        assert_eq!((tag.body.len(), tag.body.as_ptr_range().end), (595, memory.end));
+        let (memory, tag) = addresses([5, 600]);
+        assert_eq!((tag.head.len(), tag.head.as_ptr()), (589, memory.start));
+        assert_eq!(tag.body.as_ptr_range().end, memory.end);
+    }
+
+    #[test]
+    fn the_end_of_a_body_in_many_buffers_is_shared_unless_it_is_small() {
+        let (memory, tag) = addresses([12, 20]);
+        assert_eq!(tag.head.len(), 9);
+        assert!(!memory.contains(&tag.head.as_ptr()));
+        assert_eq!(tag.body.as_ptr_range().end, memory.end);
+        let (memory, tag) = addresses([12, 150]);
+        assert_eq!(tag.head.len(), 0);
+        assert!(!memory.contains(&tag.body.as_ptr()));
     }
 
     #[test]
@@ -597,7 +685,7 @@ mod tests {
             reader.push(Bytes::copy_from_slice(piece));
             loop {
                 match reader.next() {
-                    Ok(Some(item)) => parsed.push(item),
+                    Ok(Some(item)) => parsed.push(joined(item)),
                     Ok(None) => return None,
                     Err(error) => return Some(error),
                 }

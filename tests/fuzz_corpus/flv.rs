@@ -2,7 +2,7 @@
 //! says how the rest arrives.
 
 use bytes::Bytes;
-use gstrtmp::flv::{AudioTag, Error, Item, Metadata, Reader, TagKind, VideoTag, script};
+use gstrtmp::flv::{AudioTag, Error, Item, Metadata, Reader, Tag, TagKind, VideoTag, script};
 
 pub(crate) fn run(data: &[u8]) {
     let Some((&choice, file)) = data.split_first() else {
@@ -16,20 +16,22 @@ pub(crate) fn run(data: &[u8]) {
 
     for item in items {
         let Item::Tag(tag) = item else { continue };
+        let body = tag.body;
         match tag.kind {
-            TagKind::Audio => drop(AudioTag::classify(&tag.body)),
-            TagKind::Video => drop(VideoTag::classify(&tag.body)),
+            TagKind::Audio => drop(AudioTag::classify(&body)),
+            TagKind::Video => drop(VideoTag::classify(&body)),
             _ => {}
         }
-        let stripped = script::strip_set_data_frame(tag.body.clone());
-        assert!(script::is_metadata(&tag.body) || !script::is_metadata(&stripped));
-        if let Some(metadata) = Metadata::parse(tag.body) {
+        let stripped = script::strip_set_data_frame(body.clone());
+        assert!(script::is_metadata(&body) || !script::is_metadata(&stripped));
+        if let Some(metadata) = Metadata::parse(body) {
             let _ = (metadata.has_audio(), metadata.has_video());
             let _ = (metadata.video(0), metadata.audio(0), metadata.recording());
         }
     }
 }
 
+/// The items of a file that comes in pieces, bodies in one.
 fn read(file: &[u8], piece: usize) -> (Vec<Item>, Result<(), Error>) {
     let mut reader = Reader::new();
     let mut items = Vec::new();
@@ -37,6 +39,11 @@ fn read(file: &[u8], piece: usize) -> (Vec<Item>, Result<(), Error>) {
         reader.push(Bytes::copy_from_slice(arrived));
         loop {
             match reader.next() {
+                Ok(Some(Item::Tag(tag))) => items.push(Item::Tag(Tag {
+                    body: tag.joined(),
+                    head: Bytes::new(),
+                    ..tag
+                })),
                 Ok(Some(item)) => items.push(item),
                 Ok(None) => break,
                 Err(error) => return (items, Err(error)),

@@ -75,6 +75,27 @@ fn file_header_and_tags_may_share_a_buffer() -> Result<()> {
 }
 
 #[test]
+fn tags_may_lie_in_any_number_of_memories() -> Result<()> {
+    for size in [1, 5, 16, 500] {
+        let connection = published(|sink| {
+            sink.begin(&[])?;
+            for tag in stream() {
+                let mut buffer = gst::Buffer::new();
+                let inner = buffer.get_mut().ok_or(Failure::new("a new buffer is shared"))?;
+                // A buffer holds 16 memories; what is too much for it is joined by GStreamer.
+                for piece in tag.chunks(size.max(tag.len() / 10)) {
+                    inner.append_memory(gst::Memory::from_slice(Bytes::copy_from_slice(piece)));
+                }
+                sink.push_buffer(buffer)?.context("pushing a buffer")?;
+            }
+            Ok(())
+        })?;
+        assert_eq!(media(&connection), stream_messages(), "memories of {size} B");
+    }
+    Ok(())
+}
+
+#[test]
 fn blocks_of_any_size_are_put_together() -> Result<()> {
     let bytes = Bytes::from(stream().concat());
     for size in [1, 2, 3, 5, 11, 13, 100, 4096] {
@@ -423,14 +444,15 @@ fn expected_of(bytes: Bytes) -> Result<Vec<Message>> {
     let mut metadata = None;
     while let Some(item) = reader.next().map_err(|e| Failure::new(e.to_string()))? {
         let Item::Tag(tag) = item else { continue };
+        let body = tag.joined();
         match tag.kind {
-            TagKind::Video => messages.push((type_id::VIDEO, tag.timestamp, tag.body.to_vec())),
-            TagKind::Audio => messages.push((type_id::AUDIO, tag.timestamp, tag.body.to_vec())),
-            TagKind::Script if metadata.as_ref() == Some(&tag.body) => {}
+            TagKind::Video => messages.push((type_id::VIDEO, tag.timestamp, body.to_vec())),
+            TagKind::Audio => messages.push((type_id::AUDIO, tag.timestamp, body.to_vec())),
+            TagKind::Script if metadata.as_ref() == Some(&body) => {}
             TagKind::Script => {
-                let payload = [SET_DATA_FRAME, &tag.body].concat();
+                let payload = [SET_DATA_FRAME, &body].concat();
                 messages.push((type_id::DATA_AMF0, tag.timestamp, payload));
-                metadata = Some(tag.body);
+                metadata = Some(body);
             }
             TagKind::ScriptAmf3 | TagKind::Unknown(_) => {
                 return Err(Failure::new("flvmux writes no such tag"));

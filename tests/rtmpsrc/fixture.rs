@@ -506,7 +506,7 @@ fn tags(outputs: &[Output]) -> Result<Vec<Message>> {
             tags.push(Message {
                 type_id: tag.kind.type_id(),
                 timestamp: tag.timestamp,
-                body: tag.body,
+                body: tag.joined(),
             });
         }
     }

@@ -101,7 +101,7 @@ pub fn parse(pieces: impl IntoIterator<Item = Bytes>) -> Result<Vec<Tag>> {
             Item::Tag(tag) => tags.push(Tag {
                 kind: tag.kind,
                 timestamp: tag.timestamp,
-                body: tag.body,
+                body: tag.joined(),
             }),
         }
     }

@@ -208,13 +208,14 @@ impl Demux {
     }
 
     fn tag(&mut self, tag: &Tag, time: Option<gst::ClockTime>) {
+        let body = tag.joined();
         let malformed = |cause| {
             let (kind, offset) = (tag.kind, tag.offset);
             format!("The tag at byte {offset} ({kind:?}) is broken and left out: {cause}.")
         };
         match tag.kind {
             TagKind::Audio => {
-                for packet in AudioPacket::decode(&tag.body) {
+                for packet in AudioPacket::decode(&body) {
                     match packet {
                         Ok(packet) => self.audio(tag, time, packet),
                         Err(cause) => self.warn(Fault::Malformed(tag.kind), || malformed(cause.to_string())),
@@ -222,7 +223,7 @@ impl Demux {
                 }
             }
             TagKind::Video => {
-                for packet in VideoPacket::decode(&tag.body) {
+                for packet in VideoPacket::decode(&body) {
                     match packet {
                         Ok(packet) => self.video(tag, time, packet),
                         Err(cause) => self.warn(Fault::Malformed(tag.kind), || malformed(cause.to_string())),
@@ -232,7 +233,7 @@ impl Demux {
             TagKind::Script | TagKind::ScriptAmf3 => {
                 // Ahead of AMF3 data is a byte that says how it is encoded, which is AMF0 until a marker in it.
                 let selector = usize::from(tag.kind == TagKind::ScriptAmf3);
-                let body = tag.body.slice(selector.min(tag.body.len())..);
+                let body = body.slice(selector.min(body.len())..);
                 if !body.is_empty() && !self.script(&body) {
                     self.warn(Fault::Malformed(tag.kind), || malformed("no name".to_owned()));
                 }

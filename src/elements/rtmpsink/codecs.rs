@@ -5,12 +5,23 @@ use crate::flv::video::{VideoCodec, VideoRole};
 use crate::flv::{AudioTag, FourCc, VideoTag};
 use crate::session::{Capabilities, Codecs, Media, MediaKind};
 
+/// Bytes of a tag body that tell its codec and whether it is a sequence header, ModEx packets of a usual length
+/// included.
+const LONGEST_FRONT: usize = 32;
+
 /// The FourCC of a sequence header; `None` of everything else, legacy headers included.
 pub(super) fn announced(media: &Media) -> Option<FourCc> {
+    let mut joined = [0; LONGEST_FRONT];
     let front = if media.head.is_empty() {
-        &media.body
+        &media.body[..]
     } else {
-        &media.head
+        // A buffer may end anywhere in a tag.
+        let bytes = media.head.iter().chain(&media.body);
+        let length = joined.iter_mut().zip(bytes).fold(0, |length, (slot, byte)| {
+            *slot = *byte;
+            length + 1
+        });
+        joined.get(..length)?
     };
     match media.kind {
         MediaKind::Audio => match AudioTag::classify(front).ok()? {
@@ -65,6 +76,7 @@ mod tests {
         for (kind, head, body, expected) in [
             (video, &b"\x90hvc1"[..], &b"record"[..], Some(FourCc::HEVC)),
             (video, b"", b"\x90av01record", Some(FourCc::AV1)),
+            (video, b"\x90a", b"v01record", Some(FourCc::AV1)),
             (video, b"\x93hvc1", b"frame", None),
             (video, b"\x17\x00\x00\x00\x00", b"record", None),
             (MediaKind::Audio, b"\x90Opus", b"OpusHead", Some(FourCc::OPUS)),

@@ -82,7 +82,11 @@ impl Input {
     /// Adds a buffer of the stream.
     pub(super) fn push(&mut self, buffer: gst::Buffer, segment: &gst::Segment) -> Result<(), gst::FlowError> {
         match self {
-            Self::Flv(tags) => tags.push(bytes(buffer)?),
+            Self::Flv(tags) => {
+                for piece in pieces(buffer) {
+                    tags.push(piece?);
+                }
+            }
             Self::Track(track) => track.push(buffer, segment),
         }
         Ok(())
@@ -121,12 +125,26 @@ impl Input {
     }
 }
 
-/// The buffer's bytes without a copy, unless it consists of several memories.
-fn bytes(buffer: gst::Buffer) -> Result<Bytes, gst::FlowError> {
-    let mapped = buffer
-        .into_mapped_buffer_readable()
-        .map_err(|_| gst::FlowError::Error)?;
-    Ok(Bytes::from_owner(mapped))
+/// The bytes of a buffer as they lie in its memories, without a copy: to map them all in one piece would join
+/// them. What a muxer makes has three, of which the frame is one.
+fn pieces(buffer: gst::Buffer) -> impl Iterator<Item = Result<Bytes, gst::FlowError>> {
+    let count = buffer.n_memory();
+    let mut whole = Some(buffer);
+    (0..count).map(move |index| {
+        if count == 1 {
+            // The buffer itself, which may have to go back to a pool with its memory.
+            let mapped = whole.take().map(gst::Buffer::into_mapped_buffer_readable);
+            return match mapped {
+                Some(Ok(mapped)) => Ok(Bytes::from_owner(mapped)),
+                Some(Err(_)) | None => Err(gst::FlowError::Error),
+            };
+        }
+        let memory = whole.as_ref().and_then(|buffer| buffer.memory(index));
+        match memory.map(gst::Memory::into_mapped_memory_readable) {
+            Some(Ok(mapped)) => Ok(Bytes::from_owner(mapped)),
+            Some(Err(_)) | None => Err(gst::FlowError::Error),
+        }
+    })
 }
 
 fn stream_headers(caps: &gst::CapsRef) -> Vec<Bytes> {
@@ -140,6 +158,7 @@ fn stream_headers(caps: &gst::CapsRef) -> Vec<Bytes> {
     };
     buffers
         .into_iter()
-        .filter_map(|buffer| bytes(buffer).ok())
+        .flat_map(pieces)
+        .filter_map(Result::ok)
         .collect()
 }

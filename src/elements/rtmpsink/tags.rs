@@ -70,7 +70,7 @@ impl Tags {
         loop {
             if let Some(tag) = self.headers.get(self.sent).cloned() {
                 self.sent += 1;
-                self.announced.push((tag.kind, tag.body.clone()));
+                self.announced.push((tag.kind, tag.joined()));
                 // In the middle of a stream a header belongs to what follows it, not to the start.
                 let timestamp = self.last.unwrap_or(tag.timestamp);
                 if let Some(media) = self.publish(Tag { timestamp, ..tag }) {
@@ -110,10 +110,12 @@ impl Tags {
         if self.announced.is_empty() {
             return false;
         }
+        // Only until the first frame: a copy of headers.
+        let body = tag.joined();
         let is_header = match tag.kind {
             TagKind::Script | TagKind::ScriptAmf3 => true,
-            TagKind::Audio => AudioTag::classify(&tag.body).is_ok_and(|tag| tag.is_sequence_start()),
-            TagKind::Video => VideoTag::classify(&tag.body).is_ok_and(|tag| tag.is_sequence_start()),
+            TagKind::Audio => AudioTag::classify(&body).is_ok_and(|tag| tag.is_sequence_start()),
+            TagKind::Video => VideoTag::classify(&body).is_ok_and(|tag| tag.is_sequence_start()),
             TagKind::Unknown(_) => false,
         };
         if !is_header {
@@ -123,7 +125,7 @@ impl Tags {
         match self
             .announced
             .iter()
-            .position(|(kind, body)| *kind == tag.kind && *body == tag.body)
+            .position(|announced| *announced == (tag.kind, body.clone()))
         {
             Some(index) => {
                 self.announced.swap_remove(index);
@@ -134,18 +136,20 @@ impl Tags {
     }
 
     fn publish(&mut self, tag: Tag) -> Option<Media> {
-        let (kind, body) = match tag.kind {
-            TagKind::Audio => (MediaKind::Audio, tag.body),
-            TagKind::Video => (MediaKind::Video, tag.body),
-            TagKind::Script => (MediaKind::Data, tag.body),
+        let (kind, mut head, body) = match tag.kind {
+            TagKind::Audio => (MediaKind::Audio, tag.head, tag.body),
+            TagKind::Video => (MediaKind::Video, tag.head, tag.body),
+            TagKind::Script => (MediaKind::Data, Bytes::new(), tag.joined()),
             // The same in an AMF0 message: a format selector of 0 goes ahead of AMF0 values.
-            TagKind::ScriptAmf3 => (
-                MediaKind::Data,
-                tag.body.get(1..).map(|rest| tag.body.slice_ref(rest))?,
-            ),
+            TagKind::ScriptAmf3 => {
+                let mut body = tag.joined();
+                if body.is_empty() {
+                    return None;
+                }
+                (MediaKind::Data, Bytes::new(), body.split_off(1))
+            }
             TagKind::Unknown(_) => return None,
         };
-        let mut head = Bytes::new();
         if kind == MediaKind::Data {
             if script::is_metadata(&body) {
                 if self.metadata.as_ref() == Some(&body) {
