@@ -288,6 +288,12 @@ impl Session {
         self.events.pop_front()
     }
 
+    /// Whether [`poll_event`](Self::poll_event) has one.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// What the session is doing.
     #[must_use]
     pub fn phase(&self) -> Phase {

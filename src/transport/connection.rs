@@ -9,7 +9,7 @@
 //! The state's lock is held across I/O; [`Connection::stats`] and setting the [`Wake`] do not need it.
 
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -60,6 +60,10 @@ pub struct Connection {
     peak_kbps: AtomicU32,
     /// 0 is the configuration's.
     chunk_size: AtomicU32,
+    /// Whether it has ever been up: who publishes asks with every buffer, and need not lock for it.
+    was_up: AtomicBool,
+    /// Whether events may wait to be polled, for the same reason.
+    has_events: AtomicBool,
     /// Never held while anything is waited for.
     expendable: Mutex<Option<Expendable>>,
     on_lost: Option<LostHook>,
@@ -116,6 +120,8 @@ impl Connection {
             }),
             peak_kbps: AtomicU32::new(0),
             chunk_size: AtomicU32::new(0),
+            was_up: AtomicBool::new(false),
+            has_events: AtomicBool::new(false),
             expendable: Mutex::new(None),
             on_lost,
         });
@@ -139,8 +145,11 @@ impl Connection {
         self.chunk_size.store(size, Ordering::Relaxed);
     }
 
-    /// Waits until the session is ready for media.
+    /// Waits until the session is ready for media. That it was lost since is told by the next call.
     pub fn wait_ready(&self, wake: &Wake) -> Result<(), Stopped> {
+        if self.was_up.load(Ordering::Acquire) {
+            return Ok(());
+        }
         loop {
             let done = {
                 let mut state = self.lock();
@@ -169,19 +178,18 @@ impl Connection {
     /// Queues `media` and writes until all that is queued is in the kernel. After [`Stopped::Interrupted`] the
     /// rest goes out with the next call; an empty `media` only goes on.
     pub fn send(&self, media: impl IntoIterator<Item = Media>, wake: &Wake) -> Result<(), Stopped> {
-        self.drive(|driver| {
-            let now = Instant::now();
+        self.drive(|driver, mut now| {
             for media in media {
                 driver.send(now, media)?;
             }
             let mut deadline = now;
             loop {
-                match driver.flush(wake, Some(deadline)) {
+                match driver.flush_from(now, wake, Some(deadline)) {
                     // Held up by a slow peer or by our own rate: meanwhile the figures are wanted, and the rate
                     // may change.
                     Err(Stopped::Elapsed) => {
                         self.publish_stats(driver);
-                        let now = Instant::now();
+                        now = Instant::now();
                         driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), now);
                         deadline = now + STATS_INTERVAL;
                     }
@@ -194,12 +202,12 @@ impl Connection {
     /// Waits for the next event, until `deadline` if there is one.
     pub fn next_event(&self, wake: &Wake, deadline: Option<Instant>) -> Result<Event, Stopped> {
         loop {
-            let result = self.drive(|driver| match driver.poll_event() {
+            let result = self.drive(|driver, now| match driver.poll_event() {
                 Some(event) => Ok(event),
                 None => {
                     // Once per wait, not per event: the thread is about to sleep, so this costs no throughput.
                     self.publish_stats(driver);
-                    let stale = Instant::now() + STATS_AGE;
+                    let stale = now + STATS_AGE;
                     driver.next_event(wake, Some(deadline.map_or(stale, |deadline| deadline.min(stale))))
                 }
             });
@@ -212,8 +220,15 @@ impl Connection {
 
     /// The next event that is already here.
     pub fn poll_event(&self) -> Option<Event> {
+        if !self.has_events.load(Ordering::Acquire) {
+            return None;
+        }
         match &mut *self.lock() {
-            State::Up(driver) => driver.poll_event(),
+            State::Up(driver) => {
+                let event = driver.poll_event();
+                self.has_events.store(driver.has_events(), Ordering::Release);
+                event
+            }
             State::Connecting(_) | State::Down(_) => None,
         }
     }
@@ -279,6 +294,7 @@ impl Connection {
                     driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), now);
                     driver.set_expendable(*self.lock_expendable());
                     driver.service(now);
+                    self.has_events.store(driver.has_events(), Ordering::Release);
                     self.publish_stats(driver);
                     driver.lost().filter(|_| !before).cloned()
                 }
@@ -293,19 +309,27 @@ impl Connection {
         }
     }
 
-    fn drive<T>(&self, action: impl FnOnce(&mut Driver) -> Result<T, Stopped>) -> Result<T, Stopped> {
+    /// Has the driver do `action` now, which is looked at once: a look costs as much as a small message.
+    fn drive<T>(
+        &self,
+        action: impl FnOnce(&mut Driver, Instant) -> Result<T, Stopped>,
+    ) -> Result<T, Stopped> {
         let mut state = self.lock();
         self.collect(&mut state);
         let result = match &mut *state {
             State::Connecting(_) => return Err(Stopped::Failed(Error::Closed)),
             State::Down(error) => return Err(Stopped::Failed(error.clone())),
             State::Up(driver) => {
-                driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), Instant::now());
+                // Not before: whoever drove it until now has told it a later time than the lock was asked for.
+                let now = Instant::now();
+                driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), now);
                 let chunk_size = self.chunk_size.load(Ordering::Relaxed);
                 if chunk_size != 0 {
                     driver.session_mut().set_chunk_size(chunk_size);
                 }
-                action(driver)
+                let result = action(driver, now);
+                self.has_events.store(driver.has_events(), Ordering::Release);
+                result
             }
         };
         if let Err(Stopped::Failed(error)) = &result {
@@ -334,6 +358,8 @@ impl Connection {
                 stats.state = "connected";
                 stats.connect_time = Some(ready.saturating_duration_since(connecting.started));
                 stats.ready_since = Some(ready);
+                self.has_events.store(driver.has_events(), Ordering::Release);
+                self.was_up.store(true, Ordering::Release);
                 State::Up(Box::new(driver))
             }
             Err(error) => {

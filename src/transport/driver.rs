@@ -165,8 +165,17 @@ impl Driver {
 
     /// Writes what is queued until all of it is in the kernel, reading what comes meanwhile.
     pub fn flush(&mut self, wake: &Wake, deadline: Option<Instant>) -> Result<(), Stopped> {
+        self.flush_from(Instant::now(), wake, deadline)
+    }
+
+    /// [`flush`](Self::flush) for those who have just looked at the clock.
+    pub(super) fn flush_from(
+        &mut self,
+        mut now: Instant,
+        wake: &Wake,
+        deadline: Option<Instant>,
+    ) -> Result<(), Stopped> {
         loop {
-            let now = Instant::now();
             self.fail_early()?;
             self.handle_timeout(now)?;
             self.write(now)?;
@@ -178,9 +187,10 @@ impl Driver {
                 if !self.has_output() {
                     return Ok(());
                 }
-                continue;
+            } else {
+                self.wait(now, wake, deadline, Wish::Write)?;
             }
-            self.wait(now, wake, deadline, Wish::Write)?;
+            now = Instant::now();
         }
     }
 
@@ -232,6 +242,11 @@ impl Driver {
         };
         self.backlog_bytes = self.backlog_bytes.saturating_sub(weight);
         Some(event)
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) has something.
+    pub fn has_events(&self) -> bool {
+        !self.backlog.is_empty() || self.session.has_events()
     }
 
     /// What the socket has to be ready for before [`service`](Self::service) can do something.

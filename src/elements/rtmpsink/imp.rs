@@ -29,6 +29,9 @@ static CAT: Lazy<gst::DebugCategory> =
 /// How long a stream that is stopped without EOS may take to say good-bye. The state change waits for it.
 const FAREWELL: Duration = Duration::from_millis(100);
 
+/// Messages of one buffer or list for which room is kept.
+const MAX_ROOM: usize = 256;
+
 /// How long EOS may take when `timeout` sets no limit.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 
@@ -63,6 +66,8 @@ pub struct RtmpSink {
     /// Never held while anything is waited for.
     connection: Mutex<Option<Arc<Connection>>>,
     input: Mutex<Input>,
+    /// Room for the messages of a buffer, which goes from one to the next: an allocation less for each.
+    batch: Mutex<Vec<Media>>,
     last_stats: Mutex<Stats>,
     /// Whether the failure of the connection was posted: it may be found out in more than one place.
     failed: AtomicBool,
@@ -270,20 +275,14 @@ impl BaseSinkImpl for RtmpSink {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let segment = self.obj().segment();
-        lock(&self.input).push(buffer.clone(), &segment)?;
-        self.publish()
+        self.publish(|input| input.push(buffer.clone(), || self.obj().segment()))
     }
 
     fn render_list(&self, list: &gst::BufferList) -> Result<gst::FlowSuccess, gst::FlowError> {
-        {
-            let segment = self.obj().segment();
-            let mut input = lock(&self.input);
-            for buffer in list.iter_owned() {
-                input.push(buffer, &segment)?;
-            }
-        }
-        self.publish()
+        self.publish(|input| {
+            list.iter_owned()
+                .try_for_each(|buffer| input.push(buffer, || self.obj().segment()))
+        })
     }
 
     fn event(&self, event: gst::Event) -> bool {
@@ -390,8 +389,11 @@ impl RtmpSink {
         })
     }
 
-    /// Publishes what the tags hold, waiting until all of it is in the kernel.
-    fn publish(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+    /// Publishes what `push` adds to the input, waiting until all of it is in the kernel.
+    fn publish(
+        &self,
+        push: impl FnOnce(&mut Input) -> Result<(), gst::FlowError>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let connection = lock(&self.connection).clone();
         let connection = match connection {
             Some(connection) => connection,
@@ -399,10 +401,15 @@ impl RtmpSink {
         };
         self.resume_until(|wake| connection.wait_ready(wake))?;
 
-        let (media, error) = self.take_media();
-        self.check_codecs(&connection, &media);
-        let mut media = Some(media);
-        self.resume_until(|wake| connection.send(media.take().unwrap_or_default(), wake))?;
+        let mut batch = std::mem::take(&mut *lock(&self.batch));
+        let error = self.take_media(push, &mut batch)?;
+        self.check_codecs(&connection, &batch);
+        let mut media = batch.drain(..);
+        self.resume_until(|wake| connection.send(media.by_ref(), wake))?;
+        drop(media);
+        if batch.capacity() <= MAX_ROOM {
+            *lock(&self.batch) = batch;
+        }
         while let Some(event) = connection.poll_event() {
             if let Event::Status(status) = event {
                 let url = lock(&self.settings).0.url().clone();
@@ -450,15 +457,19 @@ impl RtmpSink {
         }
     }
 
-    /// All complete tags, and the error that ends them.
-    fn take_media(&self) -> (Vec<Media>, Option<flv::Error>) {
+    /// Puts all complete tags into `batch`, and gives the error that ends them.
+    fn take_media(
+        &self,
+        push: impl FnOnce(&mut Input) -> Result<(), gst::FlowError>,
+        batch: &mut Vec<Media>,
+    ) -> Result<Option<flv::Error>, gst::FlowError> {
         let mut input = lock(&self.input);
+        push(&mut input)?;
         let encrypted = input.encrypted();
-        let mut media = Vec::new();
         let mut left_out = Vec::new();
         let error = loop {
             match input.next() {
-                Ok(Some(message)) => media.push(message),
+                Ok(Some(message)) => batch.push(message),
                 Ok(None) => break None,
                 Err(Fault::Flv(error)) => break Some(error),
                 Err(Fault::Track(error)) => left_out.push(error),
@@ -476,7 +487,7 @@ impl RtmpSink {
                 ("The input has encrypted FLV tags, which are left out.")
             );
         }
-        (media, error)
+        Ok(error)
     }
 
     /// Calls `action` until it is done. When the base class interrupts it for a pause, it goes on after it.

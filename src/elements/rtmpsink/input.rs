@@ -79,15 +79,19 @@ impl Input {
         }
     }
 
-    /// Adds a buffer of the stream.
-    pub(super) fn push(&mut self, buffer: gst::Buffer, segment: &gst::Segment) -> Result<(), gst::FlowError> {
+    /// Adds a buffer of the stream. FLV has its own time, and no need of a segment.
+    pub(super) fn push(
+        &mut self,
+        buffer: gst::Buffer,
+        segment: impl FnOnce() -> gst::Segment,
+    ) -> Result<(), gst::FlowError> {
         match self {
             Self::Flv(tags) => {
                 for piece in pieces(buffer) {
                     tags.push(piece?);
                 }
             }
-            Self::Track(track) => track.push(buffer, segment),
+            Self::Track(track) => track.push(buffer, &segment()),
         }
         Ok(())
     }
