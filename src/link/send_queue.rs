@@ -11,9 +11,15 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::chunk;
 
-/// A payload of at most this many bytes is copied behind its header instead of costing a slice of its own:
-/// control messages and short commands leave in one piece.
-const SMALL_PAYLOAD: usize = 64;
+/// A payload of at most this many bytes is copied behind its header instead of costing a slice of its own.
+const SMALL_PAYLOAD: usize = 1024;
+
+/// Bytes of headers and small payloads for which memory is kept when all are written. A queue that was longer
+/// for once, behind a slow peer or by a long list of buffers, does not hold it for ever.
+const KEPT_INLINE: usize = 16 << 10;
+
+/// Segments for which memory is kept, as [`KEPT_INLINE`].
+const KEPT_SEGMENTS: usize = 64;
 
 /// Bytes queued for the transport. `Debug` shows none of them: they may hold a stream key.
 #[derive(Default)]
@@ -37,9 +43,27 @@ impl SendQueue {
         Self::default()
     }
 
+    /// How many slices [`chunks_vectored`](Buf::chunks_vectored) could give.
+    #[must_use]
+    pub fn slices(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Queues bytes that are not chunks: the handshake.
     pub fn push(&mut self, bytes: Bytes) {
         chunk::Output::payload(self, bytes);
+    }
+}
+
+impl SendQueue {
+    /// Gives memory back that an empty queue needs no more.
+    fn shrink(&mut self) {
+        if self.segments.capacity() > KEPT_SEGMENTS {
+            self.segments = VecDeque::new();
+        }
+        if self.inline.capacity() > KEPT_INLINE {
+            self.inline = BytesMut::new();
+        }
     }
 }
 
@@ -127,6 +151,9 @@ impl Buf for SendQueue {
             if left == 0 {
                 self.segments.pop_front();
             }
+        }
+        if self.length == 0 {
+            self.shrink();
         }
     }
 }

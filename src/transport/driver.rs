@@ -17,14 +17,18 @@ use super::error::{Error, Phase};
 use super::pace::Pacer;
 use super::tcp::{Interest, Socket, poll};
 use super::wake::Wake;
-use crate::session::{self, Event, Input, Media, Session};
+use crate::session::{self, Event, Input, Media, Session, Transmit};
 
 /// Bytes read from the socket at a time, a block of [`Socket::read`]. Large enough that 20 kB frames mostly come
 /// whole.
 const READ_SIZE: usize = 64 << 10;
 
-/// Slices handed to one gathering write; Linux takes at most 1024.
-const MAX_SLICES: usize = 64;
+/// Slices handed to one gathering write: as many as Linux takes, so that a list of buffers needs few of them.
+const MAX_SLICES: usize = 1024;
+
+/// The same for a queue with few of them, which most are: to lay out 1024 empty slices takes longer than to queue a
+/// small message.
+const FEW_SLICES: usize = 16;
 
 /// How often a sender that is never blocked looks for pings, acknowledgements and status messages.
 const READ_INTERVAL: Duration = Duration::from_millis(50);
@@ -461,10 +465,12 @@ impl Driver {
                 self.blocked_since = None;
                 return Ok(());
             }
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let filled = queue.chunks_vectored(&mut slices);
-            let slices = limit(slices.get_mut(..filled).unwrap_or_default(), allowance);
-            match self.carrier.write_vectored(now, slices) {
+            let written = if queue.slices() <= FEW_SLICES {
+                gather::<FEW_SLICES>(&mut self.carrier, now, queue, allowance)
+            } else {
+                gather::<MAX_SLICES>(&mut self.carrier, now, queue, allowance)
+            };
+            match written {
                 Ok(count) => {
                     queue.advance(count);
                     self.pacer.spent(count);
@@ -596,8 +602,24 @@ enum Progress {
     Blocked,
 }
 
+/// Writes the front of `queue` in one go, at most `N` slices of it.
+fn gather<const N: usize>(
+    carrier: &mut Carrier,
+    now: Instant,
+    queue: &Transmit,
+    allowance: usize,
+) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); N];
+    let filled = queue.chunks_vectored(&mut slices);
+    let slices = limit(slices.get_mut(..filled).unwrap_or_default(), allowance);
+    carrier.write_vectored(now, slices)
+}
+
 /// The front of `slices` that holds at most `bytes` bytes; at least one slice if there is one.
 fn limit<'a, 'b>(slices: &'b mut [IoSlice<'a>], bytes: usize) -> &'b [IoSlice<'a>] {
+    if bytes == usize::MAX {
+        return slices;
+    }
     let mut left = bytes;
     for index in 0..slices.len() {
         let Some(slice) = slices.get(index) else { break };

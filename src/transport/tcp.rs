@@ -268,8 +268,12 @@ pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::R
 
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn send(socket: &socket2::Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+    use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
     // The application may well have left SIGPIPE at its deadly default.
+    if let [slice] = slices {
+        // Spares the system the list of slices.
+        return Ok(send(socket, slice, SendFlags::NOSIGNAL)?);
+    }
     Ok(sendmsg(
         socket,
         slices,
