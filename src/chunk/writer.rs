@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::header::{ChunkHeader, MAX_HEADER, MessageHeader};
 use super::{ChunkStreams, DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE};
@@ -59,7 +59,6 @@ pub trait Output {
 pub struct Writer {
     chunk_size: u32,
     streams: ChunkStreams<Sent>,
-    header: BytesMut,
 }
 
 /// What the receiver remembers of the last message on a chunk stream.
@@ -118,7 +117,6 @@ impl Writer {
         Self {
             chunk_size: DEFAULT_CHUNK_SIZE,
             streams: ChunkStreams::new(),
-            header: BytesMut::with_capacity(MAX_HEADER),
         }
     }
 
@@ -166,17 +164,13 @@ impl Writer {
         };
         let first = ChunkHeader::new(chunk_stream, message_header);
 
-        self.header.clear();
-        first.encode(&mut self.header);
-        out.header(&self.header);
+        put_header(first, out);
         self.payload_of_one_chunk(&mut head, &mut body, out);
         if head.is_empty() && body.is_empty() {
             return Ok(());
         }
-        self.header.clear();
-        first.continuation().encode(&mut self.header);
         while !(head.is_empty() && body.is_empty()) {
-            out.header(&self.header);
+            put_header(first.continuation(), out);
             self.payload_of_one_chunk(&mut head, &mut body, out);
         }
         Ok(())
@@ -192,6 +186,14 @@ impl Writer {
             }
         }
     }
+}
+
+fn put_header(header: ChunkHeader, out: &mut impl Output) {
+    let mut bytes = [0; MAX_HEADER];
+    let mut rest = &mut bytes[..];
+    header.encode(&mut rest);
+    let length = MAX_HEADER - rest.len();
+    out.header(bytes.get(..length).unwrap_or_default());
 }
 
 #[cfg(test)]

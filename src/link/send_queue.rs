@@ -1,13 +1,13 @@
 //! What waits to be written to the transport: chunk headers and payload slices in the order of the wire.
 //!
 //! The queue is a [`Buf`], so a partial write is `advance(n)` and a gathering write is `chunks_vectored`.
-//! Payloads are never copied or joined; headers share one buffer that is reused for ever.
+//! Payloads are neither copied nor joined, but for small ones; headers share one buffer that is reused for ever.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use crate::chunk;
 
@@ -25,8 +25,10 @@ const KEPT_SEGMENTS: usize = 64;
 #[derive(Default)]
 pub struct SendQueue {
     segments: VecDeque<Segment>,
-    /// The bytes of all `Segment::Inline`, in their order.
-    inline: BytesMut,
+    /// The bytes of all `Segment::Inline`, in their order, behind those that were written.
+    inline: Vec<u8>,
+    /// How many bytes at the front of `inline` were written.
+    written: usize,
     length: usize,
 }
 
@@ -62,7 +64,26 @@ impl SendQueue {
             self.segments = VecDeque::new();
         }
         if self.inline.capacity() > KEPT_INLINE {
-            self.inline = BytesMut::new();
+            self.inline = Vec::new();
+        }
+    }
+
+    /// What is left of `inline`. The queue's own bookkeeping keeps it at least as long as its segments say.
+    fn inline(&self) -> &[u8] {
+        self.inline.get(self.written..).unwrap_or_default()
+    }
+
+    /// Takes `count` bytes off the front of `inline`. The rest moves to the front of the allocation as soon as it
+    /// is no longer than what is given up, so that headers reuse it for ever and each byte is moved once or so.
+    fn advance_inline(&mut self, count: usize) {
+        self.written += count;
+        let left = self.inline.len().saturating_sub(self.written);
+        if left == 0 {
+            self.inline.clear();
+            self.written = 0;
+        } else if left <= self.written && self.written >= KEPT_INLINE {
+            self.inline.drain(..self.written);
+            self.written = 0;
         }
     }
 }
@@ -100,13 +121,12 @@ impl Buf for SendQueue {
         match self.segments.front() {
             None => &[],
             Some(Segment::Payload(bytes)) => bytes,
-            // The queue's own bookkeeping keeps `inline` at least as long as its segments say.
-            Some(Segment::Inline(length)) => self.inline.get(..*length).unwrap_or_default(),
+            Some(Segment::Inline(length)) => self.inline().get(..*length).unwrap_or_default(),
         }
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut inline: &[u8] = &self.inline;
+        let mut inline = self.inline();
         let mut filled = 0;
         for (slice, segment) in slices.iter_mut().zip(&self.segments) {
             *slice = match segment {
@@ -142,9 +162,10 @@ impl Buf for SendQueue {
                 }
                 Segment::Inline(length) => {
                     let taken = count.min(*length);
-                    self.inline.advance(taken);
                     *length -= taken;
-                    (taken, *length)
+                    let left = *length;
+                    self.advance_inline(taken);
+                    (taken, left)
                 }
             };
             count -= taken;
@@ -176,7 +197,7 @@ mod tests {
         let mut flat = Vec::new();
         for i in 0..4u8 {
             let header = [i; 12];
-            let payload = vec![0x80 | i; 100 + usize::from(i)];
+            let payload = vec![0x80 | i; SMALL_PAYLOAD + 1 + usize::from(i)];
             queue.header(&header);
             flat.extend_from_slice(&header);
             flat.extend_from_slice(&payload);
@@ -189,7 +210,7 @@ mod tests {
 
     #[test]
     fn comes_out_in_order_whatever_is_written_at_a_time() {
-        for step in 1..500 {
+        for step in (1..500).chain(2000..2010) {
             let (mut queue, flat) = sample();
             let mut written = Vec::new();
             while queue.has_remaining() {
@@ -223,26 +244,49 @@ mod tests {
         let mut queue = SendQueue::new();
         queue.header(&[0; 12]);
         queue.advance(12);
-        let allocation = queue.inline.as_ptr_range().start.wrapping_sub(12);
-        for i in 0..1000_usize {
+        let allocation = queue.inline.as_ptr();
+        for _ in 0..1000 {
             queue.header(&[1; 12]);
-            let offset = queue.inline.as_ptr() as usize - allocation as usize;
-            assert!(offset < 64, "{offset} bytes away after {i} headers");
             queue.advance(12);
         }
+        assert_eq!((queue.inline.as_ptr(), queue.inline.len()), (allocation, 0));
+        // Never empty, and cut anywhere.
+        queue.header(&[1; 12]);
+        for _ in 0..100_000 {
+            queue.header(&[1; 12]);
+            queue.advance(12);
+        }
+        assert!(
+            queue.inline.capacity() <= 4 * KEPT_INLINE,
+            "{}",
+            queue.inline.capacity()
+        );
+    }
+
+    #[test]
+    fn a_long_queue_gives_its_memory_back() {
+        let mut queue = SendQueue::new();
+        let payload = Bytes::from(vec![7; 2000]);
+        for _ in 0..2000 {
+            queue.header(&[1; 12]);
+            queue.payload(payload.clone());
+        }
+        assert_eq!(queue.slices(), 4000);
+        queue.advance(queue.remaining());
+        assert!(queue.segments.capacity() <= KEPT_SEGMENTS && queue.inline.capacity() <= KEPT_INLINE);
     }
 
     #[test]
     fn debug_shows_no_bytes() {
         let mut queue = SendQueue::new();
         queue.payload(Bytes::from_static(b"short secret"));
-        queue.payload(Bytes::from(b"long secret".repeat(10)));
-        assert_eq!(format!("{queue:?}"), "SendQueue { length: 122, .. }");
+        queue.payload(Bytes::from(b"long secret".repeat(100)));
+        assert_eq!(format!("{queue:?}"), "SendQueue { length: 1112, .. }");
     }
 
     #[test]
     fn large_payloads_are_not_copied() {
-        let payload = Bytes::from(vec![7; 1000]);
+        let payload = Bytes::from(vec![7; SMALL_PAYLOAD + 1]);
         let mut queue = SendQueue::new();
         queue.payload(payload.clone());
         assert_eq!(queue.chunk().as_ptr(), payload.as_ptr());

@@ -29,9 +29,6 @@ static CAT: Lazy<gst::DebugCategory> =
 /// How long a stream that is stopped without EOS may take to say good-bye. The state change waits for it.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Messages of one buffer or list for which room is kept.
-const MAX_ROOM: usize = 256;
-
 /// How long EOS may take when `timeout` sets no limit.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 
@@ -59,6 +56,15 @@ struct Wakes {
     closing: Wake,
 }
 
+/// What a buffer or a list of them has brought.
+struct Taken {
+    /// Most buffers bring one message, for which nothing has to be allocated.
+    first: Option<Media>,
+    rest: Vec<Media>,
+    /// What ends them.
+    error: Option<flv::Error>,
+}
+
 #[derive(Default)]
 pub struct RtmpSink {
     settings: Mutex<(Settings, SinkSettings)>,
@@ -66,8 +72,6 @@ pub struct RtmpSink {
     /// Never held while anything is waited for.
     connection: Mutex<Option<Arc<Connection>>>,
     input: Mutex<Input>,
-    /// Room for the messages of a buffer, which goes from one to the next: an allocation less for each.
-    batch: Mutex<Vec<Media>>,
     last_stats: Mutex<Stats>,
     /// Whether the failure of the connection was posted: it may be found out in more than one place.
     failed: AtomicBool,
@@ -275,11 +279,11 @@ impl BaseSinkImpl for RtmpSink {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.publish(|input| input.push(buffer.clone(), || self.obj().segment()))
+        self.publish(1, |input| input.push(buffer.clone(), || self.obj().segment()))
     }
 
     fn render_list(&self, list: &gst::BufferList) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.publish(|input| {
+        self.publish(list.len(), |input| {
             list.iter_owned()
                 .try_for_each(|buffer| input.push(buffer, || self.obj().segment()))
         })
@@ -389,9 +393,10 @@ impl RtmpSink {
         })
     }
 
-    /// Publishes what `push` adds to the input, waiting until all of it is in the kernel.
+    /// Publishes what `push` adds to the input, waiting until all of it is in the kernel. About `count` messages.
     fn publish(
         &self,
+        count: usize,
         push: impl FnOnce(&mut Input) -> Result<(), gst::FlowError>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let connection = lock(&self.connection).clone();
@@ -401,15 +406,12 @@ impl RtmpSink {
         };
         self.resume_until(|wake| connection.wait_ready(wake))?;
 
-        let mut batch = std::mem::take(&mut *lock(&self.batch));
-        let error = self.take_media(push, &mut batch)?;
-        self.check_codecs(&connection, &batch);
-        let mut media = batch.drain(..);
-        self.resume_until(|wake| connection.send(media.by_ref(), wake))?;
-        drop(media);
-        if batch.capacity() <= MAX_ROOM {
-            *lock(&self.batch) = batch;
+        let Taken { first, rest, error } = self.take_media(count, push)?;
+        for media in first.iter().chain(&rest) {
+            self.check_codec(&connection, media);
         }
+        let mut media = first.into_iter().chain(rest);
+        self.resume_until(|wake| connection.send(media.by_ref(), wake))?;
         while let Some(event) = connection.poll_event() {
             if let Event::Status(status) = event {
                 let url = lock(&self.settings).0.url().clone();
@@ -435,41 +437,41 @@ impl RtmpSink {
     }
 
     /// Warns of a codec that the server has said it cannot take. It may be wrong: the codec is published all the same.
-    fn check_codecs(&self, connection: &Connection, media: &[Media]) {
-        for media in media {
-            let Some(codec) = codecs::announced(media) else {
-                continue;
-            };
-            let server = connection
-                .stats()
-                .session
-                .and_then(|session| session.peer_capabilities);
-            if server.is_some_and(|server| codecs::is_left_out(codec, media.kind, &server)) {
-                gst::element_imp_warning!(
-                    self,
-                    gst::StreamError::CodecNotFound,
-                    (
-                        "The server does not list {} among the codecs of Enhanced RTMP that it takes. Players may get nothing.",
-                        codec
-                    )
-                );
-            }
+    fn check_codec(&self, connection: &Connection, media: &Media) {
+        let Some(codec) = codecs::announced(media) else {
+            return;
+        };
+        let server = connection
+            .stats()
+            .session
+            .and_then(|session| session.peer_capabilities);
+        if server.is_some_and(|server| codecs::is_left_out(codec, media.kind, &server)) {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::CodecNotFound,
+                (
+                    "The server does not list {} among the codecs of Enhanced RTMP that it takes. Players may get nothing.",
+                    codec
+                )
+            );
         }
     }
 
-    /// Puts all complete tags into `batch`, and gives the error that ends them.
+    /// All complete tags after `push`, about `count` of them.
     fn take_media(
         &self,
+        count: usize,
         push: impl FnOnce(&mut Input) -> Result<(), gst::FlowError>,
-        batch: &mut Vec<Media>,
-    ) -> Result<Option<flv::Error>, gst::FlowError> {
+    ) -> Result<Taken, gst::FlowError> {
         let mut input = lock(&self.input);
         push(&mut input)?;
+        let (mut first, mut rest) = (None, Vec::with_capacity(count.saturating_sub(1)));
         let encrypted = input.encrypted();
         let mut left_out = Vec::new();
         let error = loop {
             match input.next() {
-                Ok(Some(message)) => batch.push(message),
+                Ok(Some(message)) if first.is_none() => first = Some(message),
+                Ok(Some(message)) => rest.push(message),
                 Ok(None) => break None,
                 Err(Fault::Flv(error)) => break Some(error),
                 Err(Fault::Track(error)) => left_out.push(error),
@@ -487,7 +489,7 @@ impl RtmpSink {
                 ("The input has encrypted FLV tags, which are left out.")
             );
         }
-        Ok(error)
+        Ok(Taken { first, rest, error })
     }
 
     /// Calls `action` until it is done. When the base class interrupts it for a pause, it goes on after it.
