@@ -1,8 +1,8 @@
 //! SOCKS 5, RFC 1928, with the login of RFC 1929.
 //!
 //! ```text
-//!   methods -> ExpectMethod --(none)------------------------> request -> ExpectReply
-//!                   +--(password)-> login -> ExpectVerdict --^
+//!   methods -> Greeting --(none)-----------------------> request -> Asking
+//!                 +--(password)-> login -> LoggingIn --^
 //! ```
 
 use std::net::IpAddr;
@@ -33,9 +33,9 @@ const IPV6: u8 = 4;
 
 /// What the proxy has to say next; the variants own what we say then.
 pub(super) enum State {
-    ExpectMethod { login: Option<Bytes>, request: Bytes },
-    ExpectVerdict { request: Bytes },
-    ExpectReply,
+    Greeting { login: Option<Bytes>, request: Bytes },
+    LoggingIn { request: Bytes },
+    Asking,
 }
 
 impl State {
@@ -48,26 +48,23 @@ impl State {
         } else {
             &[VERSION, 1, NO_LOGIN]
         };
-        Ok((
-            Self::ExpectMethod { login, request },
-            Bytes::from_static(greeting),
-        ))
+        Ok((Self::Greeting { login, request }, Bytes::from_static(greeting)))
     }
 
     pub(super) fn handle_input(&mut self, input: &mut BytesMut) -> Result<Step, Error> {
         match self {
-            Self::ExpectMethod { login, request } => {
+            Self::Greeting { login, request } => {
                 let Some(method) = chosen(input)? else {
                     return Ok(Step::NeedsMore);
                 };
                 let request = std::mem::take(request);
                 match (method, login.take()) {
                     (NO_LOGIN, _) => {
-                        *self = Self::ExpectReply;
+                        *self = Self::Asking;
                         Ok(Step::Send(request))
                     }
                     (PASSWORD, Some(login)) => {
-                        *self = Self::ExpectVerdict { request };
+                        *self = Self::LoggingIn { request };
                         Ok(Step::Send(login))
                     }
                     (NONE_ACCEPTABLE, Some(_)) => Err(Error::LoginUnsupported),
@@ -75,18 +72,18 @@ impl State {
                     _ => Err(Error::NotAProxy("it chooses a login that was not offered")),
                 }
             }
-            Self::ExpectVerdict { request } => match **input {
+            Self::LoggingIn { request } => match **input {
                 [] | [LOGIN_VERSION] => Ok(Step::NeedsMore),
                 [LOGIN_VERSION, 0, ..] => {
                     let request = std::mem::take(request);
                     input.advance(2);
-                    *self = Self::ExpectReply;
+                    *self = Self::Asking;
                     Ok(Step::Send(request))
                 }
                 [LOGIN_VERSION, _, ..] => Err(Error::LoginRefused),
                 _ => Err(Error::NotAProxy("its verdict on the login is of another version")),
             },
-            Self::ExpectReply => reply(input),
+            Self::Asking => reply(input),
         }
     }
 }
