@@ -203,7 +203,7 @@ fn proxy_failed(proxy: &str, fault: &ProxyFault, side: Side) -> gst::ErrorMessag
         ProxyFault::Silent => (
             side.open(),
             format!(
-                "The proxy {proxy} did not answer in time. Check its address and firewalls, or raise timeout."
+                "The proxy {proxy} did not answer in time. Check scheme, address and firewalls, or raise timeout."
             ),
         ),
         ProxyFault::Io(source) => (

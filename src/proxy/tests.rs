@@ -321,6 +321,7 @@ fn connect_refusals() {
         &Error::LoginRequired,
     );
     refused("407 No challenge", &Error::LoginRequired);
+    refused("401 Unauthorized", &Error::LoginRequired);
     refused(
         "407 No\r\nProxy-Authenticate: Negotiate\r\nproxy-authenticate: Digest realm=x, Basic realm=y",
         &Error::LoginRequired,
@@ -332,12 +333,16 @@ fn connect_refusals() {
 
     let login = b"CONNECT live.example:1935 HTTP/1.1\r\nHost: live.example:1935\r\n\
                   Proxy-Authorization: Basic bWU6cGFzcw==\r\n\r\n";
-    let answer = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\n\r\n";
-    fails(
-        "http://me:pass@proxy",
-        &[(login, answer.to_vec())],
-        &Error::LoginRefused,
-    );
+    for answer in [
+        &b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\n\r\n"[..],
+        b"HTTP/1.0 401 Unauthorized\r\n\r\n",
+    ] {
+        fails(
+            "http://me:pass@proxy",
+            &[(login, answer.to_vec())],
+            &Error::LoginRefused,
+        );
+    }
 }
 
 #[test]
