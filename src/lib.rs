@@ -9,6 +9,7 @@ pub mod fourcc;
 pub mod handshake;
 pub mod link;
 pub mod message;
+pub mod proxy;
 pub mod session;
 pub mod timestamp;
 pub mod transport;

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fourcc", &[]),
     ("amf", &[]),
     ("url", &["amf"]),
+    ("proxy", &["url"]),
     ("flv", &["amf"]),
     ("chunk", &[]),
     ("handshake", &[]),
@@ -22,8 +23,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("message", &["amf", "chunk"]),
     ("link", &["message", "chunk", "handshake", "rtmfp"]),
     ("session", &["link", "message", "chunk", "handshake", "amf"]),
-    ("transport", &["session", "link", "tunnel", "url"]),
-    ("elements", &["transport", "session", "flv", "url", "amf"]),
+    ("transport", &["session", "link", "tunnel", "proxy", "url"]),
+    (
+        "elements",
+        &["transport", "session", "proxy", "flv", "url", "amf"],
+    ),
 ];
 
 /// What every module may import.

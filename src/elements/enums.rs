@@ -7,6 +7,7 @@
 )]
 
 use crate::session;
+use crate::transport::tcp::Family;
 use crate::url;
 
 /// Protocol variant that carries RTMP.
@@ -82,6 +83,32 @@ pub enum Authmod {
     /// Limelight's scheme.
     #[enum_value(name = "Llnw: Limelight's scheme", nick = "llnw")]
     Llnw,
+}
+
+/// Which addresses are connected to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpAddressFamily")]
+pub enum AddressFamily {
+    /// Both.
+    #[default]
+    #[enum_value(name = "Any: IPv4 and IPv6, whichever answers first", nick = "any")]
+    Any,
+    /// IPv4 alone.
+    #[enum_value(name = "Ipv4: IPv4 alone", nick = "ipv4")]
+    Ipv4,
+    /// IPv6 alone.
+    #[enum_value(name = "Ipv6: IPv6 alone", nick = "ipv6")]
+    Ipv6,
+}
+
+impl From<AddressFamily> for Family {
+    fn from(family: AddressFamily) -> Self {
+        match family {
+            AddressFamily::Any => Self::Any,
+            AddressFamily::Ipv4 => Self::V4,
+            AddressFamily::Ipv6 => Self::V6,
+        }
+    }
 }
 
 /// Where to start a stream that may be live or recorded.

@@ -9,7 +9,8 @@ use std::io;
 use gst::glib;
 
 use crate::session::{self, Status};
-use crate::transport::{self, Phase};
+use crate::transport::tcp::BindError;
+use crate::transport::{self, Phase, ProxyFault};
 use crate::url::{RtmpUrl, UrlError};
 
 /// Which element speaks: opening and losing a stream have other codes on either side.
@@ -58,6 +59,11 @@ fn message(
 
 /// A location, property or argument that cannot be used.
 pub(super) fn bad_url(fault: &UrlError) -> gst::ErrorMessage {
+    bad_setting(fault)
+}
+
+/// A property that cannot be used; `fault` says why.
+pub(super) fn bad_setting(fault: &dyn fmt::Display) -> gst::ErrorMessage {
     message(gst::ResourceError::Settings, &fault.to_string(), None)
 }
 
@@ -138,6 +144,13 @@ pub(super) fn failed(error: &transport::Error, side: Side, url: &RtmpUrl) -> gst
             };
             message(side.open(), &text, Some(source))
         }
+        transport::Error::OtherFamily { host, family } => message(
+            side.open(),
+            &format!("{host} has no {family} address. Check address-family, bind-address and proxy."),
+            Some(error),
+        ),
+        transport::Error::Bind(error) => not_bound(error),
+        transport::Error::Proxy { proxy, fault } => proxy_failed(proxy, fault, side),
         transport::Error::TimedOut(phase) => timed_out(*phase, side, &authority),
         transport::Error::Io { phase, source } => message(
             side.during(*phase),
@@ -147,6 +160,102 @@ pub(super) fn failed(error: &transport::Error, side: Side, url: &RtmpUrl) -> gst
         transport::Error::Session(error) => session_failed(error, side, url, &authority),
         transport::Error::Closed => message(side.lost(), "The connection is closed.", None),
     }
+}
+
+fn not_bound(error: &BindError) -> gst::ErrorMessage {
+    let text = match error {
+        BindError::Address { address, source } => {
+            format!(
+                "Could not connect from {address}: {source}. Check that bind-address is one of this machine."
+            )
+        }
+        BindError::Interface { name, source } => match source.kind() {
+            io::ErrorKind::Unsupported => format!(
+                "Could not connect through the interface {name}: this system cannot bind to one. Use bind-address \
+                 instead."
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "Could not connect through the interface {name}: this process may not. Give it CAP_NET_RAW, or use \
+                 bind-address instead."
+            ),
+            _ => format!("Could not connect through the interface {name}: {source}. Check bind-interface."),
+        },
+    };
+    message(gst::ResourceError::Settings, &text, Some(error))
+}
+
+/// A proxy that does not connect us. `proxy` is where it is, not who we are to it.
+fn proxy_failed(proxy: &str, fault: &ProxyFault, side: Side) -> gst::ErrorMessage {
+    use crate::proxy::Error as Answer;
+    let (code, text) = match fault {
+        ProxyFault::Resolve(_) => (
+            side.open(),
+            format!("Could not find the proxy {proxy}. Check its spelling and the name server."),
+        ),
+        ProxyFault::Connect(source) if source.kind() == io::ErrorKind::ConnectionRefused => (
+            side.open(),
+            format!("The proxy {proxy} refused the connection. Is it running, and is this its port?"),
+        ),
+        ProxyFault::Connect(source) => (
+            side.open(),
+            format!("Could not connect to the proxy {proxy}: {source}."),
+        ),
+        ProxyFault::Silent => (
+            side.open(),
+            format!(
+                "The proxy {proxy} did not answer in time. Check scheme, address and firewalls, or raise timeout."
+            ),
+        ),
+        ProxyFault::Io(source) => (
+            side.open(),
+            format!("The connection to the proxy {proxy} was lost: {source}."),
+        ),
+        ProxyFault::Handshake { destination, error } => match error {
+            Answer::Unfit(why) => (
+                gst::ResourceError::Settings,
+                format!("The proxy {proxy} cannot be asked for {destination}: {why}."),
+            ),
+            Answer::LoginRequired => (
+                gst::ResourceError::NotAuthorized,
+                format!(
+                    "The proxy {proxy} wants a user name and a password. Put them into the property proxy."
+                ),
+            ),
+            Answer::LoginRefused => (
+                gst::ResourceError::NotAuthorized,
+                format!(
+                    "The proxy {proxy} refused the login. Check user name and password in the property proxy."
+                ),
+            ),
+            Answer::LoginUnsupported => (
+                gst::ResourceError::NotAuthorized,
+                format!(
+                    "The proxy {proxy} wants a login other than by user name and plain password, which is not known here."
+                ),
+            ),
+            Answer::Refused(refusal) => (
+                side.open(),
+                format!("The proxy {proxy} did not connect to {destination}: {refusal}."),
+            ),
+            Answer::NotAProxy(why) => (
+                side.open(),
+                format!(
+                    "{proxy} does not answer as the proxy that it should be: {why}. Check scheme and port of the property proxy."
+                ),
+            ),
+            Answer::LimitExceeded(what) => (
+                gst::ResourceError::Failed,
+                format!("The proxy {proxy} sent more than is taken: {what}."),
+            ),
+            Answer::Disconnected => (
+                side.open(),
+                format!(
+                    "The proxy {proxy} closed the connection without an answer. Check scheme and port of the property proxy."
+                ),
+            ),
+        },
+    };
+    message(code, &text, Some(fault))
 }
 
 fn timed_out(phase: Phase, side: Side, authority: &str) -> gst::ErrorMessage {

@@ -5,7 +5,9 @@ use gst::glib;
 use gst::glib::translate::{FromGlib, IntoGlib};
 use gst::prelude::*;
 
-use super::enums::{Authmod, EnhancedRtmp, PlayStart, Scheme, StartMode, StopCommands, TlsValidation};
+use super::enums::{
+    AddressFamily, Authmod, EnhancedRtmp, PlayStart, Scheme, StartMode, StopCommands, TlsValidation,
+};
 
 /// Copies of the properties of the `inner` classes, those of their base classes included but for what the classes
 /// `except` have. Of two with one name the first counts.
@@ -53,6 +55,7 @@ fn copy(property: &glib::ParamSpec) -> Option<glib::ParamSpec> {
         .or_else(|| text(property))
         .or_else(|| enumeration::<Scheme>(property))
         .or_else(|| enumeration::<Authmod>(property))
+        .or_else(|| enumeration::<AddressFamily>(property))
         .or_else(|| enumeration::<StartMode>(property))
         .or_else(|| enumeration::<PlayStart>(property))
         .or_else(|| enumeration::<EnhancedRtmp>(property))

@@ -452,6 +452,7 @@ mod tests {
             host: "127.0.0.1".into(),
             port: listener.local_addr().unwrap().port(),
             tcp: TcpOptions::default(),
+            proxy: None,
         };
         let intent = Intent::Publish {
             kind: PublishKind::Live,

@@ -6,16 +6,19 @@
 //! ```
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::carrier::Carrier;
-use super::error::{Error, Phase};
+use super::error::{Error, Phase, ProxyFault};
+use super::proxy::{failed, negotiate};
 use super::race::{ConnectError, connect};
 use super::resolve::{ResolveError, resolve};
-use super::tcp::{Socket, TcpOptions};
+use super::tcp::{Family, Socket, TcpOptions};
 use super::wake::Wake;
-use crate::url::Scheme;
+use crate::proxy::{Destination, Error as Answer, Host};
+use crate::url::{Proxy, ProxyScheme, Scheme};
 
 /// Where to connect, and how.
 #[derive(Clone, Debug)]
@@ -26,8 +29,26 @@ pub struct Target {
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// Socket options.
+    /// Socket options: those of the connection to the proxy, if there is one.
     pub tcp: TcpOptions,
+    /// The proxy that connects us to the host.
+    pub proxy: Option<Proxy>,
+}
+
+impl Target {
+    /// The HTTP proxy that is to be asked for each request by its absolute form, RFC 9112 section 3.2.2, instead of
+    /// for a connection to the host. So it is with RTMP in plain HTTP: such proxies may forbid CONNECT to port 80.
+    /// What the tunnel has to say to it: [`Proxy::basic_authorization`].
+    #[must_use]
+    pub fn http_proxy(&self) -> Option<&Proxy> {
+        match self.scheme {
+            Scheme::Rtmpt | Scheme::Rtmpte => self
+                .proxy
+                .as_ref()
+                .filter(|proxy| proxy.scheme() == ProxyScheme::Http),
+            Scheme::Rtmp | Scheme::Rtmps | Scheme::Rtmpe | Scheme::Rtmpts | Scheme::Rtmfp => None,
+        }
+    }
 }
 
 /// Connects to `target`, until `cancel` is awake. Each step may take `timeout`.
@@ -36,24 +57,118 @@ pub(super) fn dial(target: &Target, timeout: Option<Duration>, cancel: &Wake) ->
     Ok(socket.into())
 }
 
-fn dial_tcp(target: &Target, timeout: Option<Duration>, cancel: &Wake) -> Result<Socket, Error> {
-    let addresses =
-        resolve(&target.host, target.port, cancel, deadline(timeout)).map_err(|error| match error {
-            ResolveError::Cancelled => Error::Closed,
-            ResolveError::TimedOut => Error::TimedOut(Phase::Resolve),
-            error => Error::Resolve {
-                host: target.host.as_str().into(),
-                source: Arc::new(io::Error::other(error)),
-            },
-        })?;
-    connect(&addresses, &target.tcp, cancel, deadline(timeout)).map_err(|error| match error {
-        ConnectError::Cancelled => Error::Closed,
-        ConnectError::TimedOut(_) => Error::TimedOut(Phase::Connect),
-        error => Error::Connect {
-            authority: format!("{}:{}", target.host, target.port).into(),
-            source: Arc::new(io::Error::new(error.kind(), error)),
+/// TCP to the host, by way of the proxy if there is one; to the proxy itself where that answers the requests.
+pub(super) fn dial_tcp(target: &Target, timeout: Option<Duration>, cancel: &Wake) -> Result<Socket, Error> {
+    let Some(proxy) = &target.proxy else {
+        let (host, port) = (&target.host, target.port);
+        let addresses = look_up(host, port, timeout, cancel)?;
+        return connect(&addresses, &target.tcp, cancel, deadline(timeout)).map_err(|error| match error {
+            ConnectError::TimedOut(_) => Error::TimedOut(Phase::Connect),
+            error => connect_failed(host, error, |source| Error::Connect {
+                authority: format!("{host}:{port}").into(),
+                source,
+            }),
+        });
+    };
+    let proxies = look_up(proxy.host(), proxy.port(), timeout, cancel).map_err(|error| match error {
+        Error::Resolve { source, .. } => failed(proxy, ProxyFault::Resolve(source)),
+        error => error,
+    })?;
+    let reach = || {
+        connect(&proxies, &target.tcp, cancel, deadline(timeout)).map_err(|error| match error {
+            ConnectError::TimedOut(_) => failed(proxy, ProxyFault::Silent),
+            error => connect_failed(proxy.host(), error, |source| {
+                failed(proxy, ProxyFault::Connect(source))
+            }),
+        })
+    };
+    if target.http_proxy().is_some() {
+        return reach();
+    }
+    let destinations = destinations(target, proxy, timeout, cancel)?;
+    let mut until = None;
+    let mut refusal = Error::Closed;
+    for destination in &destinations {
+        let socket = reach()?;
+        // All answers together take no longer than one may.
+        let until = *until.get_or_insert_with(|| deadline(timeout));
+        match negotiate(socket, proxy, destination, cancel, until) {
+            // Perhaps it knows a way to another address of the host.
+            Err(
+                error @ Error::Proxy {
+                    fault:
+                        ProxyFault::Handshake {
+                            error: Answer::Refused(_),
+                            ..
+                        },
+                    ..
+                },
+            ) => refusal = error,
+            done => return done,
+        }
+    }
+    Err(refusal)
+}
+
+/// What the proxy is to be asked for, one after the other; at least one.
+fn destinations(
+    target: &Target,
+    proxy: &Proxy,
+    timeout: Option<Duration>,
+    cancel: &Wake,
+) -> Result<Vec<Destination>, Error> {
+    let named = Destination::named(&target.host, target.port);
+    if proxy.scheme().resolves() || matches!(named.host, Host::Address(_)) {
+        return Ok(vec![named]);
+    }
+    let family = match proxy.scheme() {
+        ProxyScheme::Socks4 | ProxyScheme::Socks4a => Family::V4,
+        ProxyScheme::Socks5 | ProxyScheme::Socks5h | ProxyScheme::Http => target.tcp.family,
+    };
+    let destinations: Vec<_> = look_up(&target.host, target.port, timeout, cancel)?
+        .into_iter()
+        .filter(|address| family.admits(address.ip()))
+        .map(|address| Destination {
+            host: Host::Address(address.ip()),
+            port: address.port(),
+        })
+        .collect();
+    if destinations.is_empty() {
+        let host = target.host.as_str().into();
+        return Err(Error::OtherFamily { host, family });
+    }
+    Ok(destinations)
+}
+
+fn look_up(
+    host: &str,
+    port: u16,
+    timeout: Option<Duration>,
+    cancel: &Wake,
+) -> Result<Vec<SocketAddr>, Error> {
+    resolve(host, port, cancel, deadline(timeout)).map_err(|error| match error {
+        ResolveError::Cancelled => Error::Closed,
+        ResolveError::TimedOut => Error::TimedOut(Phase::Resolve),
+        error => Error::Resolve {
+            host: host.into(),
+            source: Arc::new(io::Error::other(error)),
         },
     })
+}
+
+/// Why there is no TCP connection to `host`; `told` makes an error of what the peers or the network have to do with.
+fn connect_failed(host: &str, error: ConnectError, told: impl FnOnce(Arc<io::Error>) -> Error) -> Error {
+    match error {
+        ConnectError::Cancelled => Error::Closed,
+        ConnectError::OtherFamily(family) => Error::OtherFamily {
+            host: host.into(),
+            family,
+        },
+        ConnectError::Bind(error) => Error::Bind(error),
+        error @ (ConnectError::TimedOut(_) | ConnectError::Failed(_) | ConnectError::System(_)) => {
+            told(Arc::new(io::Error::new(error.kind(), error)))
+        }
+    }
 }
 
 /// Far enough to mean never, near enough to be representable.

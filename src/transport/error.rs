@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::session;
+use super::tcp::{BindError, Family};
+use crate::{proxy, session};
 
 /// What a connection was doing, from the name of the host to the last byte.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,6 +48,22 @@ pub enum Error {
         /// What the last address tried said.
         source: Arc<io::Error>,
     },
+    /// The host has no address of the family that is asked for.
+    OtherFamily {
+        /// The host as it was asked for.
+        host: Arc<str>,
+        /// The family.
+        family: Family,
+    },
+    /// The connection cannot begin at the address or the interface of ours where it should.
+    Bind(BindError),
+    /// The proxy does not connect us.
+    Proxy {
+        /// `host:port` of the proxy.
+        proxy: Arc<str>,
+        /// Why not.
+        fault: ProxyFault,
+    },
     /// A phase took longer than it may.
     TimedOut(Phase),
     /// The socket failed with an established connection.
@@ -60,6 +77,38 @@ pub enum Error {
     Session(session::Error),
     /// The owner closed the connection.
     Closed,
+}
+
+/// Why a proxy does not connect us.
+#[derive(Clone, Debug)]
+pub enum ProxyFault {
+    /// Its name has no address, or no name server answered.
+    Resolve(Arc<io::Error>),
+    /// No address of it accepted a TCP connection.
+    Connect(Arc<io::Error>),
+    /// It has not accepted the connection, or not answered, in time.
+    Silent,
+    /// The connection to it failed.
+    Io(Arc<io::Error>),
+    /// What it said, or did not say.
+    Handshake {
+        /// The `host:port` that it was asked for.
+        destination: Arc<str>,
+        /// Its answer.
+        error: proxy::Error,
+    },
+}
+
+impl fmt::Display for ProxyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve(source) => write!(f, "cannot resolve its name: {source}"),
+            Self::Connect(source) => write!(f, "cannot connect to it: {source}"),
+            Self::Silent => f.write_str("it did not answer in time"),
+            Self::Io(source) => write!(f, "the connection to it was lost: {source}"),
+            Self::Handshake { destination, error } => write!(f, "asked for {destination}: {error}"),
+        }
+    }
 }
 
 impl From<session::Error> for Error {
@@ -76,6 +125,9 @@ impl fmt::Display for Error {
         match self {
             Self::Resolve { host, source } => write!(f, "cannot resolve {host}: {source}"),
             Self::Connect { authority, source } => write!(f, "cannot connect to {authority}: {source}"),
+            Self::OtherFamily { host, family } => write!(f, "{host} has no {family} address"),
+            Self::Bind(error) => error.fmt(f),
+            Self::Proxy { proxy, fault } => write!(f, "the proxy {proxy}: {fault}"),
             Self::TimedOut(phase) => write!(f, "timed out during {phase}"),
             Self::Io { phase, source } => write!(f, "connection lost during {phase}: {source}"),
             Self::Session(error) => error.fmt(f),
@@ -91,7 +143,15 @@ impl std::error::Error for Error {
                 Some(source.as_ref())
             }
             Self::Session(error) => Some(error),
-            Self::TimedOut(_) | Self::Closed => None,
+            Self::Bind(error) => Some(error),
+            Self::Proxy { fault, .. } => match fault {
+                ProxyFault::Resolve(source) | ProxyFault::Connect(source) | ProxyFault::Io(source) => {
+                    Some(source.as_ref())
+                }
+                ProxyFault::Handshake { error, .. } => Some(error),
+                ProxyFault::Silent => None,
+            },
+            Self::OtherFamily { .. } | Self::TimedOut(_) | Self::Closed => None,
         }
     }
 }

@@ -12,14 +12,14 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Type};
 
-use super::tcp::{Socket, TcpOptions};
+use super::tcp::{BindError, Family, Socket, TcpOptions};
 use super::wake::Wake;
 
 /// Head start of an address over the next: the Connection Attempt Delay of RFC 8305, which recommends 250 ms
 /// and allows 100 ms to 2 s. FFmpeg and OBS use 200 ms.
 const HEAD_START: Duration = Duration::from_millis(200);
 
-/// Connects to the first of `addresses` that lets us. Returns within `deadline`, and at once when `cancel` is
+/// Connects to the first of `addresses` that lets us, of the family that `options` leave. Returns within `deadline`, and at once when `cancel` is
 /// awake. The attempts that did not win are closed.
 pub fn connect(
     addresses: &[SocketAddr],
@@ -27,7 +27,16 @@ pub fn connect(
     cancel: &Wake,
     deadline: Instant,
 ) -> Result<Socket, ConnectError> {
-    let mut waiting = addresses.iter().copied();
+    let family = options.family();
+    let admitted: Vec<SocketAddr> = addresses
+        .iter()
+        .copied()
+        .filter(|address| family.admits(address.ip()))
+        .collect();
+    if admitted.is_empty() && !addresses.is_empty() {
+        return Err(ConnectError::OtherFamily(family));
+    }
+    let mut waiting = admitted.into_iter();
     let mut pending: Vec<Attempt> = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
     let mut next_start = Instant::now();
@@ -82,7 +91,9 @@ pub fn connect(
                     pending.push(attempt);
                     next_start = now + HEAD_START;
                 }
-                Err(source) => failures.push(Failure { address, source }),
+                Err(StartError::Connect(source)) => failures.push(Failure { address, source }),
+                // It would be no other with the next address.
+                Err(StartError::Bind(error)) => return Err(ConnectError::Bind(error)),
             }
         }
     }
@@ -97,9 +108,10 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn start(address: SocketAddr, options: &TcpOptions) -> io::Result<Self> {
+    fn start(address: SocketAddr, options: &TcpOptions) -> Result<Self, StartError> {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         options.apply(&socket)?;
+        options.bind(&socket).map_err(StartError::Bind)?;
         match socket.connect(&address.into()) {
             Ok(()) => {}
             // An interrupted connect goes on like one in progress. Windows says it would block instead.
@@ -108,7 +120,7 @@ impl Attempt {
                     Errno::from_io_error(&error),
                     Some(Errno::INPROGRESS | Errno::WOULDBLOCK | Errno::INTR)
                 ) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         Ok(Self { address, socket })
     }
@@ -125,6 +137,19 @@ impl Attempt {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         Ok(())
+    }
+}
+
+/// Why an attempt has not even begun.
+#[derive(Debug)]
+enum StartError {
+    Bind(BindError),
+    Connect(io::Error),
+}
+
+impl From<io::Error> for StartError {
+    fn from(source: io::Error) -> Self {
+        Self::Connect(source)
     }
 }
 
@@ -152,6 +177,10 @@ pub enum ConnectError {
     TimedOut(Vec<Failure>),
     /// Every address failed, each with its cause. Empty only if there was no address.
     Failed(Vec<Failure>),
+    /// There are addresses, but none of the family that is asked for.
+    OtherFamily(Family),
+    /// The connection cannot begin where it was told to.
+    Bind(BindError),
     /// Our own system could not wait for the answer.
     System(io::Error),
 }
@@ -166,6 +195,10 @@ impl ConnectError {
             Self::Failed(failures) => failures
                 .last()
                 .map_or(io::ErrorKind::NotFound, |last| last.source.kind()),
+            Self::OtherFamily(_) => io::ErrorKind::NotFound,
+            Self::Bind(BindError::Address { source, .. } | BindError::Interface { source, .. }) => {
+                source.kind()
+            }
             Self::System(source) => source.kind(),
         }
     }
@@ -176,6 +209,8 @@ impl fmt::Display for ConnectError {
         let failures = match self {
             Self::Cancelled => return f.write_str("connecting was cancelled"),
             Self::System(source) => return write!(f, "cannot wait for a connection: {source}"),
+            Self::OtherFamily(family) => return write!(f, "the host has no {family} address"),
+            Self::Bind(error) => return error.fmt(f),
             Self::TimedOut(failures) => {
                 f.write_str("no connection in time")?;
                 failures
@@ -195,7 +230,8 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Cancelled => None,
+            Self::Cancelled | Self::OtherFamily(_) => None,
+            Self::Bind(error) => Some(error),
             Self::TimedOut(failures) | Self::Failed(failures) => Some(&failures.last()?.source),
             Self::System(source) => Some(source),
         }
@@ -406,6 +442,84 @@ mod tests {
             assert!(matches!(error, ConnectError::Cancelled), "{error:?}");
         });
         assert!(!hole.is_being_tried());
+    }
+
+    #[test]
+    fn only_addresses_of_the_family_are_tried() {
+        let (_listener, address) = listener();
+        let ipv6 = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
+        let wake = Wake::new().unwrap();
+        let local_address = Some(Ipv4Addr::LOCALHOST.into());
+        let race = |addresses: &[SocketAddr], family, local_address| {
+            let options = TcpOptions {
+                family,
+                local_address,
+                ..TcpOptions::default()
+            };
+            connect(addresses, &options, &wake, within(LONG))
+        };
+        for (family, local_address) in [(Family::V4, None), (Family::Any, local_address)] {
+            let error = race(&[ipv6, ipv6], family, local_address).unwrap_err();
+            assert!(
+                matches!(error, ConnectError::OtherFamily(Family::V4)),
+                "{error:?}"
+            );
+            assert_eq!(error.to_string(), "the host has no IPv4 address");
+            let socket = race(&[ipv6, address], family, local_address).unwrap();
+            assert_eq!(socket.peer_addr(), address);
+        }
+        let error = race(&[address], Family::V6, None).unwrap_err();
+        assert!(
+            matches!(error, ConnectError::OtherFamily(Family::V6)),
+            "{error:?}"
+        );
+        // Nothing at all is another matter.
+        let error = race(&[], Family::V6, None).unwrap_err();
+        assert!(matches!(error, ConnectError::Failed(_)), "{error:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_peer_sees_the_address_that_was_bound() {
+        let (listener, address) = listener();
+        let wake = Wake::new().unwrap();
+        let options = TcpOptions {
+            local_address: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
+            interface: Some("lo".into()),
+            ..TcpOptions::default()
+        };
+        let socket = connect(&[address], &options, &wake, within(LONG)).unwrap();
+        assert!(listener.poll(&wake, None).unwrap().readable);
+        let peer = listener.accept(&TcpOptions::default()).unwrap().peer_addr();
+        assert_eq!(peer.ip(), Ipv4Addr::new(127, 0, 0, 2));
+        assert_eq!(Some(peer), socket.local_addr().ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_address_or_an_interface_that_is_not_ours_ends_the_race() {
+        let (_listener, address) = listener();
+        let wake = Wake::new().unwrap();
+        let race =
+            |options: &TcpOptions| connect(&[address, address], options, &wake, within(LONG)).unwrap_err();
+        // Of TEST-NET-1, RFC 5737.
+        let error = race(&TcpOptions {
+            local_address: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
+            ..TcpOptions::default()
+        });
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+        assert!(
+            matches!(&error, ConnectError::Bind(BindError::Address { address, .. }) if address.is_ipv4()),
+            "{error:?}"
+        );
+        let error = race(&TcpOptions {
+            interface: Some("nosuch0".into()),
+            ..TcpOptions::default()
+        });
+        assert!(
+            matches!(&error, ConnectError::Bind(BindError::Interface { name, .. }) if &**name == "nosuch0"),
+            "{error:?}"
+        );
     }
 
     #[test]

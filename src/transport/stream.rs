@@ -57,7 +57,7 @@ impl Stream {
     /// Whether bytes can be read though the socket has none.
     pub(super) const fn has_input(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Plain(socket) => socket.has_input(),
         }
     }
 

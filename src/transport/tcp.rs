@@ -5,11 +5,12 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, Read as _};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(windows)]
 use std::os::windows::io::{AsSocket, BorrowedSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -31,7 +32,7 @@ const MAX_SLICES: usize = 1024;
 const LEAST_KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// How a TCP connection is set up. `TCP_NODELAY` is always on: what is written is already whole messages.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TcpOptions {
     /// Idle time after which the system probes whether the peer is still there, in whole seconds, at least
     /// one. Off by default.
@@ -40,6 +41,55 @@ pub struct TcpOptions {
     /// RFC 5482), in milliseconds. Only Linux has it; elsewhere it is ignored. The system's default of about
     /// fifteen minutes by default.
     pub user_timeout: Option<Duration>,
+    /// Which addresses may be connected to.
+    pub family: Family,
+    /// Where to connect: from this address of ours, and so only to addresses of its family.
+    pub local_address: Option<IpAddr>,
+    /// Name of the network interface to connect through, whatever the routes say. Only Linux has it.
+    pub interface: Option<Arc<str>>,
+}
+
+/// Families of addresses that may be connected to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Family {
+    /// Both.
+    #[default]
+    Any,
+    /// IPv4 alone.
+    V4,
+    /// IPv6 alone.
+    V6,
+}
+
+impl Family {
+    /// The family of `address`.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// Whether `address` may be connected to.
+    #[must_use]
+    pub const fn admits(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "IP",
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
 }
 
 impl TcpOptions {
@@ -56,6 +106,78 @@ impl TcpOptions {
         }
         Ok(())
     }
+
+    /// The family that is left of [`family`](Self::family) by [`local_address`](Self::local_address). The latter
+    /// counts where they contradict each other.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.local_address.map_or(self.family, Family::of)
+    }
+
+    /// Ties a `socket` that is not connected yet to our own address and interface.
+    pub(super) fn bind(&self, socket: &socket2::Socket) -> Result<(), BindError> {
+        if let Some(interface) = &self.interface {
+            bind_interface(socket, interface).map_err(|source| BindError::Interface {
+                name: Arc::clone(interface),
+                source: Arc::new(source),
+            })?;
+        }
+        if let Some(address) = self.local_address {
+            socket
+                .bind(&SocketAddr::new(address, 0).into())
+                .map_err(|source| BindError::Address {
+                    address,
+                    source: Arc::new(source),
+                })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
+fn bind_interface(socket: &socket2::Socket, name: &str) -> io::Result<()> {
+    socket.bind_device(Some(name.as_bytes()))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "fuchsia")))]
+fn bind_interface(_: &socket2::Socket, _: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Why a connection cannot begin where it was told to.
+#[derive(Clone, Debug)]
+pub enum BindError {
+    /// At an address.
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// The operating system's word.
+        source: Arc<io::Error>,
+    },
+    /// At a network interface.
+    Interface {
+        /// Its name.
+        name: Arc<str>,
+        /// The operating system's word; [`io::ErrorKind::Unsupported`] where there is no such thing.
+        source: Arc<io::Error>,
+    },
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { address, source } => write!(f, "cannot bind to {address}: {source}"),
+            Self::Interface { name, source } => write!(f, "cannot bind to the interface {name}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Address { source, .. } | Self::Interface { source, .. } => Some(source.as_ref()),
+        }
+    }
 }
 
 /// An established TCP connection. Calls never block: they fail with [`io::ErrorKind::WouldBlock`] when there
@@ -65,6 +187,8 @@ pub struct Socket {
     peer: SocketAddr,
     /// Where the next read goes: all initialised, and right behind what was read before.
     room: BytesMut,
+    /// What was read already and is to be read again; never empty.
+    unread: Option<BytesMut>,
 }
 
 impl Socket {
@@ -74,7 +198,18 @@ impl Socket {
             inner,
             peer,
             room: BytesMut::new(),
+            unread: None,
         }
+    }
+
+    /// Puts back what was read too much: it comes before all that the system has.
+    pub(super) fn unread(&mut self, input: BytesMut) {
+        self.unread = Some(input).filter(|input| !input.is_empty());
+    }
+
+    /// Whether there is something to read though the system has nothing.
+    pub(super) const fn has_input(&self) -> bool {
+        self.unread.is_some()
     }
 
     /// Receives up to `max` bytes (a `max` of 0 counts as 1) and appends them to `buffer`. `Ok(0)` is the end
@@ -90,6 +225,12 @@ impl Socket {
     // `Vec` read through `rustix::buffer::spare_capacity` costs the same 0.07 ns but lets a 300-byte audio
     // message that someone queues hold 64 KiB of its own.
     pub fn read(&mut self, buffer: &mut BytesMut, max: usize) -> io::Result<usize> {
+        if let Some(mut unread) = self.unread.take() {
+            let count = max.clamp(1, unread.len());
+            buffer.unsplit(unread.split_to(count));
+            self.unread(unread);
+            return Ok(count);
+        }
         if self.room.len() < LEAST_ROOM {
             self.room = BytesMut::zeroed(RECEIVE_BLOCK);
         }
@@ -212,7 +353,15 @@ pub fn poll(
         // An error on a socket is reported even to those who asked for nothing; leave it out, or they would
         // spin.
         Some((socket, interest)) if interest != Interest::default() => {
-            watch(&socket.inner, interest, wake, timeout)
+            let is_readable = interest.readable && socket.has_input();
+            let timeout = if is_readable {
+                Some(Duration::ZERO)
+            } else {
+                timeout
+            };
+            let mut ready = watch(&socket.inner, interest, wake, timeout)?;
+            ready.readable |= is_readable;
+            Ok(ready)
         }
         _ => {
             let woken = wake.wait(&mut [wake.entry()], timeout.and_then(from_now))?;
@@ -337,6 +486,7 @@ mod tests {
         let options = TcpOptions {
             keepalive: Some(Duration::from_millis(20)),
             user_timeout: Some(Duration::from_secs(15)),
+            ..TcpOptions::default()
         };
         options.apply(&socket).unwrap();
         assert!(socket.tcp_nodelay().unwrap());
@@ -531,5 +681,55 @@ mod tests {
         assert!(poll(None, &wake, Some(Duration::MAX)).unwrap().woken);
         wake.reset();
         assert_eq!(poll(None, &wake, Some(Duration::ZERO)).unwrap(), Ready::default());
+    }
+
+    #[test]
+    fn what_was_put_back_is_read_first() {
+        let (mut client, mut server) = pair();
+        let wake = Wake::new().unwrap();
+        server.write_vectored(&[IoSlice::new(b" the wire")]).unwrap();
+        assert!(!client.has_input());
+        client.unread(BytesMut::from(&b"before"[..]));
+        // Whether or not the system has something as well.
+        for readable in [Interest::READ, Interest::BOTH] {
+            assert!(poll(Some((&client, readable)), &wake, None).unwrap().readable);
+        }
+        assert!(
+            !poll(Some((&client, Interest::WRITE)), &wake, None)
+                .unwrap()
+                .readable
+        );
+        let mut buffer = BytesMut::from(&b"> "[..]);
+        assert_eq!(client.read(&mut buffer, 2).unwrap(), 2);
+        assert!(client.has_input());
+        assert_eq!(client.read(&mut buffer, 100).unwrap(), 4);
+        assert!(!client.has_input());
+        read_up_to(&mut client, &mut buffer, 17);
+        assert_eq!(buffer, &b"> before the wire"[..]);
+    }
+
+    #[test]
+    fn a_local_address_restricts_the_family() {
+        let (v4, v6) = (
+            IpAddr::from([127, 0, 0, 2]),
+            IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        );
+        for (family, local_address, left) in [
+            (Family::Any, None, Family::Any),
+            (Family::V6, None, Family::V6),
+            (Family::Any, Some(v4), Family::V4),
+            (Family::Any, Some(v6), Family::V6),
+            (Family::V6, Some(v4), Family::V4),
+        ] {
+            let options = TcpOptions {
+                family,
+                local_address,
+                ..TcpOptions::default()
+            };
+            assert_eq!(options.family(), left);
+        }
+        assert!(Family::V4.admits(v4) && !Family::V4.admits(v6));
+        assert!(Family::V6.admits(v6) && !Family::V6.admits(v4));
+        assert!(Family::Any.admits(v4) && Family::Any.admits(v6));
     }
 }

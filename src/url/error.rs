@@ -90,6 +90,23 @@ pub enum UrlError {
         /// How it breaks the grammar.
         fault: ConnectArgFault,
     },
+    /// The URL of a proxy cannot be used.
+    Proxy(ProxyFault),
+}
+
+/// What is wrong with the URL of a proxy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ProxyFault {
+    /// It begins with none of the schemes that are known.
+    Scheme,
+    /// Host or port is missing or is none.
+    Address,
+    /// Something follows the port.
+    Path,
+    /// A user name or password that no proxy of the kind can be told.
+    Login,
+    /// A password for a kind of proxy that knows none.
+    NoPasswords,
 }
 
 /// How an extra argument of the connect command can break the grammar of librtmp's `conn=`.
@@ -170,7 +187,34 @@ impl fmt::Display for UrlError {
                 write!(f, "the option {option} has a value that it does not take: write {takes}")
             }
             Self::ConnectArgument { place, fault } => write!(f, "the connect argument {place} {fault}"),
+            Self::Proxy(fault) => write!(f, "the proxy {fault}"),
         }
+    }
+}
+
+impl fmt::Display for ProxyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => {
+                "does not begin with a scheme of proxies: write it as socks5://host:port, or with socks5h, socks4, \
+                 socks4a or http before ://"
+            }
+            Self::Address => {
+                "has a host or a port that cannot be used: write socks5://[user:password@]host:port, an IPv6 \
+                 address in brackets, and %3A for a colon and %40 for an @ in a user name"
+            }
+            Self::Path => {
+                "has something behind its port: end it there, and write %2F for a slash, %3F for a question mark \
+                 and %23 for a # in a password"
+            }
+            Self::Login => {
+                "has a user name or a password that cannot be sent: write both as user:password@, no longer than \
+                 255 bytes each, escaped where they are not plain, and for http no colon in the name"
+            }
+            Self::NoPasswords => {
+                "has a password, which SOCKS 4 does not know: leave it out, or use socks5"
+            }
+        })
     }
 }
 

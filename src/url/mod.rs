@@ -62,12 +62,14 @@ pub mod connect_args;
 mod error;
 mod options;
 mod path;
+mod proxy;
 mod secret;
 
 pub use authority::Scheme;
 pub use connect_args::ConnectArgs;
-pub use error::{ConnectArgFault, Part, UrlError, UrlWarning};
-pub use options::{Options, Proxy};
+pub use error::{ConnectArgFault, Part, ProxyFault, UrlError, UrlWarning};
+pub use options::Options;
+pub use proxy::{Proxy, ProxyScheme};
 pub use secret::{Secret, redact};
 
 use authority::{Authority, host_from, written_host};

@@ -5,24 +5,20 @@
 //! options whose values are URLs or names on the server: these are sent as they are written, and a `%` is a
 //! usual character of theirs.
 
-use std::num::NonZeroU16;
 use std::time::Duration;
 
-use super::authority::{host_from, port_from, split_port};
 use super::connect_args::{Builder, ConnectArgs};
 use super::error::{Part, UrlError, UrlWarning};
+use super::proxy::Proxy;
 use super::secret::Secret;
 use super::without_controls;
-
-/// Port of a SOCKS proxy whose option names none, RFC 1928 section 3.
-const DEFAULT_SOCKS_PORT: u16 = 1080;
 
 /// What the options of a location say. `None` where the location has no such option.
 ///
 /// URLs and names can carry a token in their query, so they are secrets here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
-    /// `socks`: proxy to connect through.
+    /// `socks`: SOCKS 4 proxy to connect through.
     pub socks: Option<Proxy>,
     /// `app`: application, instead of the path's.
     pub application: Option<Secret>,
@@ -66,15 +62,6 @@ pub struct Options {
     pub username: Option<String>,
     /// `pubPasswd`: password for the server's authentication, instead of the URL's.
     pub password: Option<Secret>,
-}
-
-/// A SOCKS proxy.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Proxy {
-    /// Host name or address; an IPv6 address has no brackets.
-    pub host: String,
-    /// TCP port, 1080 if the option names none.
-    pub port: u16,
 }
 
 impl Options {
@@ -168,15 +155,7 @@ fn whole(option: &'static str, value: &str, takes: &'static str) -> Result<u32, 
 
 fn proxy(value: &str) -> Result<Proxy, UrlError> {
     let value = decoded("socks", value)?;
-    let parse = || {
-        let (host, port) = split_port(&value)?;
-        let port = port.map(port_from).transpose()?;
-        Ok(Proxy {
-            host: host_from(host)?,
-            port: port.map_or(DEFAULT_SOCKS_PORT, NonZeroU16::get),
-        })
-    };
-    parse().map_err(|_: UrlError| UrlError::OptionInvalid {
+    Proxy::socks4(&value).map_err(|_| UrlError::OptionInvalid {
         option: "socks",
         takes: "host or host:port",
     })
@@ -229,10 +208,7 @@ mod tests {
     #[test]
     fn every_option_is_read_whatever_its_case() {
         let expected = Options {
-            socks: Some(Proxy {
-                host: "proxy".to_owned(),
-                port: 1081,
-            }),
+            socks: Some(Proxy::parse("socks4://proxy:1081").unwrap()),
             application: Some("live".into()),
             tc_url: Some("rtmp://h/live".into()),
             page_url: Some("http://h/page?a=b".into()),
@@ -333,16 +309,13 @@ mod tests {
 
     #[test]
     fn a_proxy_has_a_port_by_default() {
-        for (text, host, port) in [
-            ("socks=proxy", "proxy", 1080),
-            ("socks=10.0.0.1:9050", "10.0.0.1", 9050),
-            ("socks=[::1]", "::1", 1080),
-            ("socks=[::1]:9050", "::1", 9050),
+        for (text, url) in [
+            ("socks=proxy", "socks4://proxy:1080"),
+            ("socks=10.0.0.1:9050", "socks4://10.0.0.1:9050"),
+            ("socks=[::1]", "socks4://[::1]:1080"),
+            ("socks=[::1]:9050", "socks4://[::1]:9050"),
         ] {
-            let expected = Proxy {
-                host: host.to_owned(),
-                port,
-            };
+            let expected = Proxy::parse(url).unwrap();
             assert_eq!(parse(text).socks, Some(expected), "{text}");
         }
     }

@@ -20,6 +20,7 @@ pub mod node;
 pub mod pipeline;
 pub mod port;
 pub mod process;
+pub mod proxy;
 pub mod pyav;
 pub mod responder;
 pub mod rtmpdump;

@@ -6,6 +6,7 @@ use gst::prelude::*;
 
 use super::*;
 use crate::session::{Level, Phase as SessionPhase};
+use crate::transport::tcp::Family;
 use crate::wire::Malformed;
 
 const DOCUMENT: &str = include_str!("../../../docs/errors.md");
@@ -81,13 +82,27 @@ fn row(cause: &str) -> (&'static str, &'static str) {
     (code, text)
 }
 
+/// The words in capitals that stand for something else.
+const PLACES: &[&str] = &[
+    "HOST",
+    "PROXY",
+    "ADDRESS",
+    "FAMILY",
+    "INTERFACE",
+    "COMMAND",
+    "PHASE",
+    "WHY",
+    "WHAT",
+    "N",
+];
+
 /// Whether `sentence` is `pattern` with something in the place of its words in capitals.
 fn is_like(sentence: &str, pattern: &str) -> bool {
     let mut rest = sentence;
     let mut is_open = false;
     for word in pattern.split_inclusive(' ') {
         let name = word.trim_end_matches([' ', '.', ',', ':']);
-        if ["HOST", "COMMAND", "PHASE", "WHY", "WHAT", "N"].contains(&name) {
+        if PLACES.contains(&name) {
             is_open = true;
             let behind = word.strip_prefix(name).unwrap_or_default();
             let Some(at) = rest.find(behind) else { return false };
@@ -135,6 +150,16 @@ fn cause(error: &transport::Error) -> Option<&'static str> {
         Error::Resolve { .. } => "the host's name has no address",
         Error::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => "refused",
         Error::Connect { .. } => "no TCP connection for another reason",
+        Error::OtherFamily { .. } => {
+            "the host, or its proxy, has no address of the family that `address-family` or `bind-address` leave"
+        }
+        Error::Bind(BindError::Address { .. }) => "`bind-address` is no address of this machine",
+        Error::Bind(BindError::Interface { source, .. }) => match source.kind() {
+            io::ErrorKind::PermissionDenied => "the process may not bind to an interface",
+            io::ErrorKind::Unsupported => "the system has no binding to interfaces",
+            _ => "`bind-interface` does not exist",
+        },
+        Error::Proxy { fault, .. } => cause_at_proxy(fault),
         Error::TimedOut(Phase::Resolve) => "no name server answered within `timeout`",
         Error::TimedOut(Phase::Connect) => "no TCP connection within `timeout`",
         Error::TimedOut(Phase::Write) => "the server reads nothing for `timeout`",
@@ -170,6 +195,59 @@ fn cause(error: &transport::Error) -> Option<&'static str> {
     })
 }
 
+fn cause_at_proxy(fault: &ProxyFault) -> &'static str {
+    use crate::proxy::Error as Answer;
+    match fault {
+        ProxyFault::Resolve(_) => "the proxy's name has no address",
+        ProxyFault::Connect(source) if source.kind() == io::ErrorKind::ConnectionRefused => {
+            "the proxy's port is closed"
+        }
+        ProxyFault::Connect(_) => "no TCP connection to the proxy for another reason",
+        ProxyFault::Silent => "no connection to the proxy, or not all of its answer, within `timeout`",
+        ProxyFault::Io(_) => "the connection to the proxy fails before it has agreed",
+        ProxyFault::Handshake { error, .. } => match error {
+            Answer::Unfit(_) => "the proxy's protocol cannot express the server's address",
+            Answer::LoginRequired => "the proxy wants a login, and `proxy` has none",
+            Answer::LoginRefused => "the proxy does not take the login",
+            Answer::LoginUnsupported => "the proxy wants a login of another kind, such as NTLM",
+            Answer::Refused(_) => "the proxy could or would not connect to the server; WHY has its code",
+            Answer::NotAProxy(_) => "the answer is not one of the proxy's protocol",
+            Answer::LimitExceeded(_) => "the proxy's answer is too long",
+            Answer::Disconnected => "the proxy closes the connection before it has agreed",
+        },
+    }
+}
+
+/// Every way in which a proxy fails.
+fn faults_of_proxies() -> Vec<ProxyFault> {
+    use crate::proxy::{Error as Answer, Refusal};
+    let source = || Arc::new(io::Error::other("it broke"));
+    let mut faults = vec![
+        ProxyFault::Resolve(source()),
+        ProxyFault::Connect(source()),
+        ProxyFault::Connect(Arc::new(io::ErrorKind::ConnectionRefused.into())),
+        ProxyFault::Silent,
+        ProxyFault::Io(source()),
+    ];
+    faults.extend(
+        [
+            Answer::Unfit("SOCKS 4 has no IPv6 addresses: use socks5"),
+            Answer::LoginRequired,
+            Answer::LoginRefused,
+            Answer::LoginUnsupported,
+            Answer::Refused(Refusal::Socks5(5)),
+            Answer::NotAProxy("it does not begin as one of SOCKS 5 does"),
+            Answer::LimitExceeded("a head of more than 16 KiB"),
+            Answer::Disconnected,
+        ]
+        .map(|error| ProxyFault::Handshake {
+            destination: "example.com:1935".into(),
+            error,
+        }),
+    );
+    faults
+}
+
 /// One error of every kind.
 fn errors() -> Vec<transport::Error> {
     use transport::Error;
@@ -196,6 +274,14 @@ fn errors() -> Vec<transport::Error> {
             authority: "example.com:1935".into(),
             source: Arc::new(io::ErrorKind::ConnectionRefused.into()),
         },
+        Error::OtherFamily {
+            host: "example.com".into(),
+            family: Family::V6,
+        },
+        Error::Bind(BindError::Address {
+            address: [192, 0, 2, 1].into(),
+            source: source(),
+        }),
         Error::TimedOut(Phase::Resolve),
         Error::TimedOut(Phase::Connect),
         Error::TimedOut(Phase::Write),
@@ -208,6 +294,20 @@ fn errors() -> Vec<transport::Error> {
         session::Error::LimitExceeded("message length").into(),
         session::Error::ApiMisuse("it was").into(),
     ];
+    for kind in [
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::Unsupported,
+        io::ErrorKind::NotFound,
+    ] {
+        errors.push(Error::Bind(BindError::Interface {
+            name: "eth9".into(),
+            source: Arc::new(kind.into()),
+        }));
+    }
+    errors.extend(faults_of_proxies().into_iter().map(|fault| Error::Proxy {
+        proxy: "proxy.example:1080".into(),
+        fault,
+    }));
     for phase in PHASES {
         errors.push(Error::TimedOut(Phase::Session(phase)));
         errors.push(Error::Session(session::Error::Disconnected(phase)));

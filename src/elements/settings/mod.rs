@@ -245,7 +245,6 @@ impl Settings {
             (self.login.names_authmod(), "authmod adobe and llnw"),
             (self.login.has_token(), "secure-token"),
             (options.token.is_some(), "the location option token"),
-            (options.socks.is_some(), "the location option socks"),
             (options.playlist == Some(true), "the location option playlist"),
             (options.jtv.is_some(), "the location option jtv"),
             (options.weeb.is_some(), "the location option weeb"),
@@ -265,6 +264,11 @@ impl Settings {
             return Err(error::not_supported_yet(what));
         }
         let options = self.url.options();
+        let tcp = self.network.tcp().map_err(|fault| error::bad_setting(&fault))?;
+        let proxy = self
+            .network
+            .proxy(options)
+            .map_err(|fault| error::bad_url(&fault))?;
         let mut entropy = [0; 32];
         getrandom::fill(&mut entropy).map_err(|_| error::no_entropy())?;
 
@@ -311,7 +315,8 @@ impl Settings {
             scheme: self.url.scheme(),
             host: self.url.host().to_owned(),
             port: self.url.port(),
-            tcp: self.network.tcp(),
+            tcp,
+            proxy,
         };
         Ok((target, Arc::new(config)))
     }
