@@ -10,6 +10,7 @@ pub mod handshake;
 pub mod link;
 pub mod message;
 pub mod session;
+pub mod swf;
 pub mod timestamp;
 pub mod transport;
 pub mod url;

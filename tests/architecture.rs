@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("timestamp", &[]),
     ("fourcc", &[]),
-    ("fourcc", &[]),
+    ("swf", &[]),
     ("amf", &[]),
     ("url", &["amf"]),
     ("flv", &["amf"]),
@@ -21,9 +21,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("rtmfp", &[]),
     ("message", &["amf", "chunk"]),
     ("link", &["message", "chunk", "handshake", "rtmfp"]),
-    ("session", &["link", "message", "chunk", "handshake", "amf"]),
+    (
+        "session",
+        &["link", "message", "chunk", "handshake", "amf", "swf"],
+    ),
     ("transport", &["session", "link", "tunnel", "url"]),
-    ("elements", &["transport", "session", "flv", "url", "amf"]),
+    (
+        "elements",
+        &["transport", "session", "handshake", "flv", "url", "amf", "swf"],
+    ),
 ];
 
 /// What every module may import.
