@@ -11,6 +11,7 @@ pub mod link;
 pub mod message;
 pub mod proxy;
 pub mod session;
+pub mod swf;
 pub mod timestamp;
 pub mod transport;
 pub mod url;

@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("timestamp", &[]),
     ("fourcc", &[]),
-    ("fourcc", &[]),
+    ("swf", &[]),
     ("amf", &[]),
     ("url", &["amf"]),
     ("proxy", &["url"]),
@@ -22,11 +22,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("rtmfp", &[]),
     ("message", &["amf", "chunk"]),
     ("link", &["message", "chunk", "handshake", "rtmfp"]),
-    ("session", &["link", "message", "chunk", "handshake", "amf"]),
+    (
+        "session",
+        &["link", "message", "chunk", "handshake", "amf", "swf"],
+    ),
     ("transport", &["session", "link", "tunnel", "proxy", "url"]),
     (
         "elements",
-        &["transport", "session", "proxy", "flv", "url", "amf"],
+        &[
+            "transport",
+            "session",
+            "handshake",
+            "proxy",
+            "flv",
+            "url",
+            "amf",
+            "swf",
+        ],
     ),
 ];
 

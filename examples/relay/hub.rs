@@ -197,6 +197,8 @@ impl Hub {
         let config = ServerConfig {
             chunk_size: self.options.chunk_size,
             enhanced: Some(Capabilities::forwarding()),
+            rtmpe: self.options.rtmpe,
+            swf: self.options.swf.clone(),
             ..ServerConfig::new(entropy)
         };
         let session = Session::server(Arc::new(config), now);
@@ -269,8 +271,19 @@ impl Hub {
                 self.end(id, now);
                 self.notify(Notice::Stopped { client: id });
             }
+            // It has been told so, and may go on its own.
+            Event::Closed(Err(status)) => {
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.dismiss(status.code, now);
+                }
+            }
             // The driver's failure says the rest.
-            Event::Closed(_) | Event::Connected | Event::Ready | Event::Status(_) | Event::Idle => {}
+            Event::Closed(Ok(()))
+            | Event::Connected
+            | Event::Ready
+            | Event::Status(_)
+            | Event::SwfVerification(_)
+            | Event::Idle => {}
         }
     }
 
@@ -312,11 +325,7 @@ impl Hub {
         }
         if let Some(code) = refusal {
             if let Request::Connect { .. } = request {
-                let until = now.checked_add(LINGER).unwrap_or(now);
-                client.farewell = Some(Farewell {
-                    reason: Reason::Refused(code.clone()),
-                    until,
-                });
+                client.dismiss(code.clone(), now);
             }
             self.notify(Notice::Refused {
                 client: id,
@@ -464,6 +473,14 @@ impl Client {
     fn timeout(&self, now: Instant) -> Option<Instant> {
         let farewell = self.farewell.as_ref().map(|farewell| farewell.until);
         self.driver.poll_timeout(now).into_iter().chain(farewell).min()
+    }
+
+    /// Gives a client that was refused for good the time to read so.
+    fn dismiss(&mut self, code: String, now: Instant) {
+        self.farewell = Some(Farewell {
+            reason: Reason::Refused(code),
+            until: now.checked_add(LINGER).unwrap_or(now),
+        });
     }
 
     /// Sends a message unless it makes no sense to this player yet.

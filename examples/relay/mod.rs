@@ -27,7 +27,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use gstrtmp::handshake::SignatureCipher;
 use gstrtmp::session::{DEFAULT_CHUNK_SIZE, Request, Status};
+use gstrtmp::swf;
 use gstrtmp::transport::listener::Listener;
 use gstrtmp::transport::wake::Wake;
 
@@ -61,6 +63,10 @@ pub struct Options {
     /// Bytes that may wait for a client to read them; with more it is dropped. Late joiners start with as much as
     /// a group of pictures.
     pub max_queue: usize,
+    /// The type of RTMPE that clients get who know more than one.
+    pub rtmpe: SignatureCipher,
+    /// The SWF file that players have to prove to know.
+    pub swf: Option<swf::Identity>,
     /// Refuses what it wants to, before the relay itself does.
     pub admit: Admit,
     /// Hears of everything that happens.
@@ -75,6 +81,8 @@ impl Default for Options {
             gop_cache: true,
             max_clients: DEFAULT_MAX_CLIENTS,
             max_queue: DEFAULT_MAX_QUEUE,
+            rtmpe: SignatureCipher::None,
+            swf: None,
             admit: Box::new(|_| Ok(())),
             listen: Box::new(drop),
         }

@@ -8,7 +8,7 @@ use std::io;
 
 use gst::glib;
 
-use crate::session::{self, Status};
+use crate::session::{self, Status, SwfVerification};
 use crate::transport::tcp::BindError;
 use crate::transport::{self, Phase, ProxyFault};
 use crate::url::{RtmpUrl, UrlError};
@@ -65,6 +65,19 @@ pub(super) fn bad_url(fault: &UrlError) -> gst::ErrorMessage {
 /// A property that cannot be used; `fault` says why.
 pub(super) fn bad_setting(fault: &dyn fmt::Display) -> gst::ErrorMessage {
     message(gst::ResourceError::Settings, &fault.to_string(), None)
+}
+
+/// What to warn of when a server wants SWF verification and does not get it; it may go on all the same.
+pub(super) const fn swf_unverified(outcome: SwfVerification) -> Option<&'static str> {
+    match outcome {
+        SwfVerification::Answered | SwfVerification::Proven => None,
+        SwfVerification::Unanswerable => Some(
+            "The server asks for SWF verification. Give swf-file, or swf-hash and swf-size, if it ends the stream.",
+        ),
+        SwfVerification::UnknownType(_) => Some(
+            "The server asks for SWF verification of a type that is not known to the public. It may end the stream.",
+        ),
+    }
 }
 
 /// Something that a later version will do.
@@ -305,10 +318,20 @@ fn session_failed(error: &session::Error, side: Side, url: &RtmpUrl, authority: 
             &format!("{authority} sent more than is taken: {what}."),
             Some(error),
         ),
+        session::Error::ClearText => message(
+            side.open(),
+            &format!("{authority} answered RTMPE in clear text. Use rtmp or rtmps if the server has it."),
+            Some(error),
+        ),
         session::Error::Rejected { phase, status } => rejected(*phase, status, side, url, authority),
         session::Error::TimedOut(phase) => timed_out(Phase::Session(*phase), side, authority),
         session::Error::Disconnected(phase) => {
             let text = match phase {
+                session::Phase::Handshake if url.scheme().is_rtmpe() => {
+                    format!(
+                        "{authority} closed the connection during the handshake of RTMPE. Does it do RTMPE?"
+                    )
+                }
                 session::Phase::Handshake => {
                     format!("{authority} closed the connection during the handshake. Is it an RTMP server?")
                 }
@@ -324,6 +347,14 @@ fn session_failed(error: &session::Error, side: Side, url: &RtmpUrl, authority: 
             };
             message(side.during(*phase), &text, Some(error))
         }
+        session::Error::Unverified(phase) => message(
+            side.during(*phase),
+            &format!(
+                "{authority} asked for SWF verification and closed the connection without it. Give swf-file, or \
+                 swf-hash and swf-size; only type 1 can be answered."
+            ),
+            Some(error),
+        ),
         session::Error::ApiMisuse(what) => message(
             gst::LibraryError::Failed,
             &format!("This is a bug in the element: {what}."),

@@ -1,12 +1,14 @@
 //! Digests in C1 and S1, and the signatures that answer them in C2 and S2. Flash Player 9.0.115 and Flash
 //! Media Server introduced them; no specification of Adobe's describes them.
 //!
-//! The keys are public constants, so none of this proves who the peer is. Diffie-Hellman keys, which share
-//! these packets under RTMPE, are not dealt with here.
+//! The keys are public constants, so none of this proves who the peer is. Of the Diffie-Hellman keys that share
+//! these packets under RTMPE, only the place is known here.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::diffie_hellman::Key;
+use super::signature::SignatureCipher;
 use super::simple::{PACKET_SIZE, Packet};
 
 /// Bytes of a digest or a signature.
@@ -69,6 +71,42 @@ impl Layout {
         base + offset % 728
     }
 
+    /// The layout that this one is not.
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::DigestFirst => Self::KeyFirst,
+            Self::KeyFirst => Self::DigestFirst,
+        }
+    }
+
+    /// Start of the Diffie-Hellman key: 772..=1403 or 8..=639, whatever the packet holds.
+    pub(super) fn key_position(self, packet: &Packet) -> usize {
+        let (offset_bytes, base) = match self {
+            Self::DigestFirst => (&packet[1532..1536], 772),
+            Self::KeyFirst => (&packet[768..772], 8),
+        };
+        let offset: usize = offset_bytes.iter().copied().map(usize::from).sum();
+        // The 764 bytes of the half, less the four offset bytes and the key itself.
+        base + offset % 632
+    }
+
+    /// What stands where the Diffie-Hellman key has its place.
+    pub(super) fn key(self, packet: &Packet) -> &Key {
+        packet
+            .split_at(self.key_position(packet))
+            .1
+            .first_chunk()
+            .expect("the last key position leaves 132 bytes")
+    }
+
+    /// Puts a Diffie-Hellman key into C1 or S1, which has to be done before the digest.
+    pub(super) fn embed_key(self, packet: &mut Packet, key: &Key) {
+        let position = self.key_position(packet);
+        for (byte, new) in packet.iter_mut().skip(position).zip(key) {
+            *byte = *new;
+        }
+    }
+
     /// The packet in front of its digest, the digest, and the rest.
     fn split(self, packet: &Packet) -> (&[u8], &Digest, &[u8]) {
         let (before, rest) = packet.split_at(self.digest_position(packet));
@@ -104,13 +142,17 @@ pub(super) fn find(packet: &Packet, signer: Signer) -> Option<(Layout, Digest)> 
         })
 }
 
-/// Makes C2 or S2 out of `packet`: replaces its end by the signature that answers the peer's digest.
-pub(super) fn sign(packet: &mut Packet, signer: Signer, answered: &Digest) {
-    let (signed, signature) = packet.split_at_mut(SIGNED_SIZE);
-    signature.copy_from_slice(&hmac(&signer.signature_key(answered), &[signed]));
+/// Makes C2 or S2 out of `packet`: replaces its end by the signature that answers the peer's digest, enciphered by
+/// `cipher`.
+pub(super) fn sign(packet: &mut Packet, signer: Signer, answered: &Digest, cipher: SignatureCipher) {
+    let (signed, end) = packet.split_at_mut(SIGNED_SIZE);
+    let key = signer.signature_key(answered);
+    let mut signature = hmac(&key, &[signed]);
+    cipher.encipher(&mut signature, &key);
+    end.copy_from_slice(&signature);
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Digest {
+pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> Digest {
     keyed(key, parts).finalize().into_bytes().into()
 }
 
@@ -122,31 +164,9 @@ fn keyed(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handshake::diffie_hellman::KEY_SIZE;
+    use crate::handshake::vectors::{c1, c2, hex, s1, s2};
     use sha2::Digest as _;
-
-    /// A packet whose byte `i` is `step * i + start` behind the given header.
-    fn packet(header: [u8; 8], step: usize, start: usize) -> Packet {
-        let mut packet: Packet = std::array::from_fn(|i| (step * i + start).to_le_bytes()[0]);
-        packet[..8].copy_from_slice(&header);
-        packet
-    }
-
-    fn c1() -> Packet {
-        packet([0; 8], 31, 7)
-    }
-
-    fn s1() -> Packet {
-        packet([0, 0, 0, 1, 0, 0, 0, 0], 17, 5)
-    }
-
-    /// Filler of C2 or S2, which has no header of its own.
-    fn filler(step: usize, start: usize) -> Packet {
-        std::array::from_fn(|i| (step * i + start).to_le_bytes()[0])
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
-    }
 
     fn sha256(bytes: &[u8]) -> String {
         hex(&Sha256::digest(bytes))
@@ -200,8 +220,8 @@ mod tests {
             hex(&Signer::Player.signature_key(&s1_digest)),
             "91e6b74cec9b097a9c5feae4922c3a556929e78bd3cdac8382361aaa084e4138"
         );
-        let mut c2 = filler(13, 1);
-        sign(&mut c2, Signer::Player, &s1_digest);
+        let mut c2 = c2();
+        sign(&mut c2, Signer::Player, &s1_digest, SignatureCipher::None);
         assert_eq!(
             hex(&c2[1504..]),
             "7ea8efd158f226c79ba122885f3e4dbdc27a92d54b2e87e51a9d5a5f240b8339"
@@ -215,8 +235,8 @@ mod tests {
             hex(&Signer::MediaServer.signature_key(&c1_digest)),
             "92ba56f9461e255d3ee91688dbf9d0ad184a55a45d26324859c8f0be3ab18d9b"
         );
-        let mut s2 = filler(11, 3);
-        sign(&mut s2, Signer::MediaServer, &c1_digest);
+        let mut s2 = s2();
+        sign(&mut s2, Signer::MediaServer, &c1_digest, SignatureCipher::None);
         assert_eq!(
             hex(&s2[1504..]),
             "4c8dddfa19c7feb6ab25696d0982bd84a2b6c5d4bc3e747d68c661abf3922e53"
@@ -225,6 +245,36 @@ mod tests {
             sha256(&s2),
             "cdeaf0993036cf7f90ebb3acd92ae6aa6ab7e1bcbb2b92462387269966419623"
         );
+    }
+
+    #[test]
+    fn keys_have_their_known_places() {
+        assert_eq!(Layout::DigestFirst.key_position(&c1()), 882);
+        assert_eq!(Layout::KeyFirst.key_position(&c1()), 222);
+        assert_eq!(Layout::KeyFirst.key_position(&s1()), 130);
+    }
+
+    #[test]
+    fn a_key_is_found_at_every_position_and_leaves_the_digest_alone() {
+        for layout in [Layout::DigestFirst, Layout::KeyFirst] {
+            for offset in 0..632_usize {
+                let mut packet = s1();
+                let at = match layout {
+                    Layout::DigestFirst => 1532,
+                    Layout::KeyFirst => 768,
+                };
+                for (i, byte) in packet[at..at + 4].iter_mut().enumerate() {
+                    *byte = u8::try_from(offset.saturating_sub(255 * i).min(255)).unwrap();
+                }
+                let digest = layout.digest_position(&packet);
+                let key = [0xaa; KEY_SIZE];
+                layout.embed_key(&mut packet, &key);
+                assert_eq!(*layout.key(&packet), key, "offset {offset}");
+                assert_eq!(layout.digest_position(&packet), digest);
+                let key = layout.key_position(&packet);
+                assert!(key + KEY_SIZE <= digest || digest + DIGEST_SIZE <= key);
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //!
 //! It knows nothing of connect, publish or play.
 
+mod cipher;
 mod flow;
 mod send_queue;
 mod stream;

@@ -4,9 +4,10 @@ use std::iter::Take;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
+use super::cipher::Cipher;
 use super::{Flow, SendQueue};
 use crate::chunk;
-use crate::handshake::{self, Entropy, Style};
+use crate::handshake::{self, Agreement, Entropy, SWF_CHALLENGE_SIZE, SignatureCipher, Style};
 use crate::message::{self, Command, Control, Incoming, SubMessages, UserControl, type_id};
 use crate::timestamp::Timestamp;
 use crate::wire::Malformed;
@@ -74,6 +75,10 @@ enum Handshake {
 /// See the module.
 pub(crate) struct Link {
     handshake: Handshake,
+    /// What the ends agreed on in the handshake.
+    agreement: Agreement,
+    /// Under RTMPE, once the handshake is done.
+    cipher: Option<Box<Cipher>>,
     reader: chunk::Reader,
     writer: chunk::Writer,
     queue: SendQueue,
@@ -96,14 +101,18 @@ impl Link {
         link
     }
 
-    /// A server's link; it waits for C0.
-    pub(crate) fn server(entropy: &mut Entropy) -> Self {
-        Self::new(Handshake::Server(handshake::Server::new(entropy)))
+    /// A server's link; it waits for C0. Clients of RTMPE get the type of `rtmpe` if they know it.
+    pub(crate) fn server(rtmpe: SignatureCipher, entropy: &mut Entropy) -> Self {
+        let mut handshake = handshake::Server::new(entropy);
+        handshake.prefer(rtmpe);
+        Self::new(Handshake::Server(handshake))
     }
 
     fn new(handshake: Handshake) -> Self {
         Self {
             handshake,
+            agreement: Agreement::default(),
+            cipher: None,
             reader: chunk::Reader::new(),
             writer: chunk::Writer::new(),
             queue: SendQueue::new(),
@@ -119,6 +128,16 @@ impl Link {
     /// Whether the chunk stream has begun.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.handshake, Handshake::Done)
+    }
+
+    /// What a proof for SWF verification is made with: the end of S1.
+    pub(crate) const fn swf_challenge(&self) -> &[u8; SWF_CHALLENGE_SIZE] {
+        &self.agreement.swf_challenge
+    }
+
+    /// Whether a peer may have computed other keys than we.
+    pub(crate) fn has_ambiguous_keys(&self) -> bool {
+        self.agreement.keys.as_ref().is_some_and(|keys| keys.ambiguous)
     }
 
     pub(crate) const fn flow(&self) -> &Flow {
@@ -149,7 +168,7 @@ impl Link {
     }
 
     /// Goes on with the handshake. True when it is done; what follows it stays in `input`.
-    pub(crate) fn shake(&mut self, input: &mut BytesMut, time: u32) -> Result<bool, Malformed> {
+    pub(crate) fn shake(&mut self, input: &mut BytesMut, time: u32) -> Result<bool, handshake::Error> {
         let done = match &mut self.handshake {
             Handshake::Client(client) => client.handle_input(input, time)?,
             Handshake::Server(server) => server.handle_input(input, time)?,
@@ -157,6 +176,17 @@ impl Link {
         };
         self.flush_handshake();
         if done {
+            self.agreement = match &self.handshake {
+                Handshake::Client(client) => client.agreement().clone(),
+                Handshake::Server(server) => server.agreement().clone(),
+                Handshake::Done => return Ok(true),
+            };
+            // Nothing but the handshake is queued before it is done, so both directions begin here.
+            self.cipher = self
+                .agreement
+                .keys
+                .as_ref()
+                .map(|keys| Box::new(Cipher::new(keys)));
             self.handshake = Handshake::Done;
         }
         Ok(done)
@@ -181,9 +211,17 @@ impl Link {
                 Some(part) => part,
                 None => {
                     self.parts = None;
+                    if let Some(cipher) = &mut self.cipher {
+                        cipher.decipher(input);
+                    }
                     let before = input.remaining();
-                    let message = self.reader.read(input)?;
-                    if let Some(due) = self.flow.received(before.saturating_sub(input.remaining())) {
+                    let message = self.reader.read(input);
+                    let taken = before.saturating_sub(input.remaining());
+                    if let Some(cipher) = &mut self.cipher {
+                        cipher.taken(taken);
+                    }
+                    let message = message?;
+                    if let Some(due) = self.flow.received(taken) {
                         self.reply(&due);
                     }
                     match message {
@@ -310,6 +348,9 @@ impl Link {
             };
             self.replies = earlier.saturating_add(length);
         }
-        self.writer.write(message, &mut self.queue)
+        match &mut self.cipher {
+            None => self.writer.write(message, &mut self.queue),
+            Some(cipher) => cipher.write(&mut self.writer, message, &mut self.queue),
+        }
     }
 }

@@ -132,7 +132,8 @@ pub enum UserControl {
     PingRequest(u32),
     /// Event 7.
     PingResponse(u32),
-    /// Event 26: asks for proof of the player's SWF file. Not in the specification; the value is 1.
+    /// Event 26: asks for proof of the player's SWF file. Not in the specification; the value is the type of the
+    /// proof, of which only 1 is known to the public.
     SwfVerifyRequest(u8),
     /// Event 27: the answer. Not in the specification.
     SwfVerifyResponse(SwfVerification),
@@ -160,7 +161,7 @@ pub struct SwfVerification {
 
 impl SwfVerification {
     fn decode(r: &mut Reader<'_>) -> Result<Self, Malformed> {
-        r.u16("SWF verification version")?;
+        r.u16("SWF verification type")?;
         let size = r.u32("SWF size")?;
         r.u32("SWF size")?;
         let mut digest = [0; 32];
@@ -206,7 +207,8 @@ impl UserControl {
             event::STREAM_IS_RECORDED => Self::StreamIsRecorded(stream_id(r)?),
             event::PING_REQUEST => Self::PingRequest(r.u32("ping timestamp")?),
             event::PING_RESPONSE => Self::PingResponse(r.u32("ping timestamp")?),
-            event::SWF_VERIFY_REQUEST => Self::SwfVerifyRequest(r.u8("SWF verification version")?),
+            // Who leaves the type out means the first, as there was no other once.
+            event::SWF_VERIFY_REQUEST => Self::SwfVerifyRequest(r.u8("SWF verification type").unwrap_or(1)),
             event::SWF_VERIFY_RESPONSE => Self::SwfVerifyResponse(SwfVerification::decode(r)?),
             event::BUFFER_EMPTY => Self::BufferEmpty(stream_id(r)?),
             event::BUFFER_READY => Self::BufferReady(stream_id(r)?),
@@ -357,11 +359,32 @@ mod tests {
                 Ok(event),
                 "the tail is ignored"
             );
-            for end in 0..bytes.len() {
+            // The only field that may be left out.
+            let least = if bytes.starts_with(&[0, 26]) {
+                2
+            } else {
+                bytes.len()
+            };
+            for end in 0..least {
                 let cut = UserControl::decode(&mut Reader::new(&bytes[..end]));
                 assert!(matches!(cut, Err(Malformed::Truncated(_))));
             }
         }
+    }
+
+    #[test]
+    fn a_request_for_swf_verification_without_a_type_means_the_first() {
+        let event = UserControl::decode(&mut Reader::new(&hex("001a")));
+        assert_eq!(event, Ok(UserControl::SwfVerifyRequest(1)));
+    }
+
+    #[test]
+    fn the_known_proof_is_the_known_message() {
+        let bytes = hex("001b0101 00000018 00000018
+                         ec60b136961a1288adf3a7456c32d246bcd8df9d1c6b44cb3a385a9331ca5b58");
+        let digest = bytes[12..].try_into().unwrap();
+        let event = UserControl::SwfVerifyResponse(SwfVerification { size: 24, digest });
+        assert_eq!(event.encode(), bytes);
     }
 
     #[test]

@@ -17,10 +17,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::enhanced::CLIENT_SEEK;
-use super::{Capabilities, ClientConfig, Context, Error, Event, Intent, Phase, chunk_stream, media};
+use super::{
+    Capabilities, ClientConfig, Context, Error, Event, Intent, Phase, SwfVerification, chunk_stream, media,
+};
 use crate::amf::Value;
 use crate::link::{Link, Received};
-use crate::message::{Command, ConnectParameters, Incoming, Status, UserControl};
+use crate::message::{self, Command, ConnectParameters, Incoming, Status, UserControl};
 
 /// Transaction id of connect, RTMP 1.0 section 7.2.1.1.
 const CONNECT_TRANSACTION: f64 = 1.0;
@@ -63,6 +65,8 @@ pub(super) struct Client {
     server_version: Option<Arc<str>>,
     server_capabilities: Option<Arc<Capabilities>>,
     last_status: Option<Arc<str>>,
+    /// What the owner was told of it last.
+    swf_verification: Option<SwfVerification>,
 }
 
 impl Client {
@@ -76,6 +80,7 @@ impl Client {
             server_version: None,
             server_capabilities: None,
             last_status: None,
+            swf_verification: None,
         };
         client.enter(State::Handshaking, now);
         client
@@ -180,7 +185,12 @@ impl Client {
                 Ok(())
             }
             State::Closed => Ok(()),
-            _ => Err(Error::Disconnected(self.phase())),
+            _ => Err(match self.swf_verification {
+                Some(SwfVerification::Unanswerable | SwfVerification::UnknownType(_)) => {
+                    Error::Unverified(self.phase())
+                }
+                _ => Error::Disconnected(self.phase()),
+            }),
         }
     }
 
@@ -250,6 +260,10 @@ impl Client {
                 }
                 Ok(())
             }
+            Incoming::UserControl(UserControl::SwfVerifyRequest(version)) => {
+                self.answer_swf_verification(cx, version);
+                Ok(())
+            }
             Incoming::Data(ref data) if !self.is_publisher() => {
                 match data.handler().as_deref() {
                     Some("onStatus" | "onPlayStatus") => {
@@ -274,6 +288,30 @@ impl Client {
             | Incoming::UserControl(_)
             | Incoming::SharedObject
             | Incoming::Unknown(_) => Ok(()),
+        }
+    }
+
+    /// Servers may ask at any time after connect and more than once.
+    fn answer_swf_verification(&mut self, cx: &mut Context<'_>, asked: u8) {
+        let outcome = match &self.config.swf {
+            // Type 0 is answered as librtmp does it.
+            _ if asked > 1 => SwfVerification::UnknownType(asked),
+            None => SwfVerification::Unanswerable,
+            Some(_) if cx.link.is_flooded() => return,
+            Some(identity) => {
+                let digest = identity.prove(cx.link.swf_challenge());
+                cx.link
+                    .send_user_control(&UserControl::SwfVerifyResponse(message::SwfVerification {
+                        size: identity.size(),
+                        digest,
+                    }));
+                SwfVerification::Answered
+            }
+        };
+        // Told once, however often it is asked.
+        if self.swf_verification != Some(outcome) {
+            self.swf_verification = Some(outcome);
+            cx.events.push_back(Event::SwfVerification(outcome));
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Capabilities;
 use crate::amf::{Text, Value};
-use crate::handshake::Style;
+use crate::handshake::{SignatureCipher, Style};
+use crate::swf;
 
 /// Chunk size that a session announces: FFmpeg's, OBS's and nginx-rtmp's; larger ones delay audio behind video.
 pub const DEFAULT_CHUNK_SIZE: u32 = 4096;
@@ -125,8 +126,10 @@ pub struct ClientConfig {
     pub amf3: bool,
     /// What connect says of Enhanced RTMP; nothing when `None`.
     pub enhanced: Option<Capabilities>,
-    /// Form of C1.
+    /// Form of C1, and whether the session is one of RTMPE.
     pub handshake: Style,
+    /// The SWF file that this side proves to know if the server asks for it, which needs a handshake with a digest.
+    pub swf: Option<swf::Identity>,
     /// Chunk size that this side writes with, in bytes.
     pub chunk_size: u32,
     /// Whether FCSubscribe precedes play; some content delivery networks ask for it.
@@ -163,6 +166,7 @@ impl ClientConfig {
             amf3: false,
             enhanced: None,
             handshake: Style::Digest,
+            swf: None,
             chunk_size: DEFAULT_CHUNK_SIZE,
             subscribe: None,
             receive_audio: true,
@@ -192,6 +196,12 @@ pub struct ServerConfig {
     pub chunk_size: u32,
     /// Window acknowledgement size and peer bandwidth, in bytes.
     pub window: u32,
+    /// The type of RTMPE that clients of type 6 get if they know the others: 8 enciphers signatures with XTEA, 9 with
+    /// Blowfish.
+    pub rtmpe: SignatureCipher,
+    /// The SWF file that clients are asked to prove to know. A wrong proof ends the session, and without one nothing
+    /// can be played.
+    pub swf: Option<swf::Identity>,
     /// What the reply to a connect that speaks of Enhanced RTMP says of it; nothing when `None`.
     pub enhanced: Option<Capabilities>,
     /// How long a client may take from the first byte to a publish or play command, and from one to the
@@ -210,6 +220,8 @@ impl ServerConfig {
         Self {
             chunk_size: DEFAULT_CHUNK_SIZE,
             window: DEFAULT_WINDOW,
+            rtmpe: SignatureCipher::None,
+            swf: None,
             enhanced: None,
             timeout: Some(Duration::from_secs(10)),
             ping_interval: Some(Duration::from_secs(30)),

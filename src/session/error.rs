@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::handshake;
 use crate::message::Status;
 use crate::wire::Malformed;
 
@@ -46,6 +47,8 @@ pub enum Error {
     Malformed(Malformed),
     /// The peer's messages are well formed but make no sense here.
     PeerMisbehaved(&'static str),
+    /// RTMPE was asked for, and the server answered in clear text.
+    ClearText,
     /// The peer refused: its words are in the status.
     Rejected {
         /// What was refused.
@@ -57,6 +60,8 @@ pub enum Error {
     TimedOut(Phase),
     /// The peer closed the connection.
     Disconnected(Phase),
+    /// The peer asked for SWF verification, got no proof, and closed the connection.
+    Unverified(Phase),
     /// The peer asked for more than a limit of ours allows.
     LimitExceeded(&'static str),
     /// The caller broke the contract of [`Session`](super::Session).
@@ -72,14 +77,32 @@ impl From<Malformed> for Error {
     }
 }
 
+impl From<handshake::Error> for Error {
+    fn from(error: handshake::Error) -> Self {
+        match error {
+            handshake::Error::Malformed(malformed) => malformed.into(),
+            handshake::Error::ClearText => Self::ClearText,
+            handshake::Error::NoDigest => Self::PeerMisbehaved("its RTMPE handshake has no digest"),
+            handshake::Error::BadKey => {
+                Self::PeerMisbehaved("its RTMPE handshake has a public key that cannot be used")
+            }
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(malformed) => write!(f, "the peer sent bad data: {malformed}"),
             Self::PeerMisbehaved(what) => write!(f, "the peer misbehaved: {what}"),
+            Self::ClearText => f.write_str("the server answered RTMPE in clear text"),
             Self::Rejected { phase, status } => write!(f, "the server refused {phase}: {}", status.code),
             Self::TimedOut(phase) => write!(f, "the peer did not answer in time during {phase}"),
             Self::Disconnected(phase) => write!(f, "the peer closed the connection during {phase}"),
+            Self::Unverified(phase) => write!(
+                f,
+                "the peer closed the connection during {phase}, after it had asked in vain for SWF verification"
+            ),
             Self::LimitExceeded(what) => write!(f, "the peer exceeded a limit: {what}"),
             Self::ApiMisuse(what) => write!(f, "{what}"),
         }

@@ -108,6 +108,20 @@ impl fmt::Debug for Request {
     }
 }
 
+/// What has come of SWF verification, see [`swf`](crate::swf).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SwfVerification {
+    /// Client: the server's request was answered. What the server makes of it, it does not say.
+    Answered,
+    /// Client: the server has asked for a proof and got none, as no SWF file is known. Servers close the connection
+    /// after a while.
+    Unanswerable,
+    /// Client: the server has asked for a proof of this type, whose making is not known to the public.
+    UnknownType(u8),
+    /// Server: the client has proven that it knows the file.
+    Proven,
+}
+
 /// What a session tells its owner.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -121,6 +135,8 @@ pub enum Event {
     Media(Media),
     /// The peer said something with onStatus that changes nothing by itself.
     Status(Status),
+    /// Something has come of SWF verification.
+    SwfVerification(SwfVerification),
     /// The server has sent nothing for the idle timeout: the stream counts as ended.
     Idle,
     /// The stream has ended in good order; the connection still stands.

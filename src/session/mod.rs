@@ -39,7 +39,7 @@ pub use self::config::{
 };
 pub use self::enhanced::{Capabilities, Codecs, Support};
 pub use self::error::{Error, Phase};
-pub use self::event::{Event, Input, Media, MediaKind, Request, Transmit};
+pub use self::event::{Event, Input, Media, MediaKind, Request, SwfVerification, Transmit};
 pub use self::stats::Stats;
 pub use crate::link::ByKind;
 pub use crate::message::{Level, Status};
@@ -101,7 +101,7 @@ impl Session {
     #[must_use]
     pub fn server(config: Arc<ServerConfig>, now: Instant) -> Self {
         let mut entropy = Entropy::new(config.entropy);
-        let mut link = Link::server(&mut entropy);
+        let mut link = Link::server(config.rtmpe, &mut entropy);
         link.set_message_limit(server::MAX_UNAUTHORISED_MESSAGE);
         Self {
             link,
@@ -292,6 +292,14 @@ impl Session {
     #[must_use]
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()
+    }
+
+    /// Whether RTMPE may be why the server has not answered connect, or with nonsense: the secret of the key
+    /// agreement begins with a zero byte, of which implementations make different keys. Another connection has another
+    /// secret.
+    #[must_use]
+    pub fn has_ambiguous_keys(&self) -> bool {
+        self.phase() == Phase::Connect && self.link.has_ambiguous_keys()
     }
 
     /// What the session is doing.

@@ -20,12 +20,12 @@ use bytes::Bytes;
 
 use super::{
     Capabilities, Context, Error, Event, Level, MediaKind, Phase, Request, ServerConfig, Status,
-    chunk_stream, media,
+    SwfVerification, chunk_stream, media,
 };
 use crate::amf::{Text, Value};
 use crate::chunk;
 use crate::link::Received;
-use crate::message::{Command, Control, Incoming, LimitType, UserControl};
+use crate::message::{self, Command, Control, Incoming, LimitType, UserControl};
 
 /// Longest message before connect is accepted: a connect with long URLs, arguments and authentication.
 pub(super) const MAX_UNAUTHORISED_MESSAGE: usize = 64 << 10;
@@ -84,11 +84,14 @@ pub(super) struct Server {
     pinged: Option<Instant>,
     client_version: Option<Arc<str>>,
     client_capabilities: Option<Arc<Capabilities>>,
+    /// Whether a proof of the SWF file is asked for, and has not come.
+    owes_swf_proof: bool,
 }
 
 impl Server {
     pub(super) fn new(config: Arc<ServerConfig>, now: Instant) -> Self {
         let mut server = Self {
+            owes_swf_proof: config.swf.is_some(),
             config,
             state: State::Handshaking,
             streams: 0,
@@ -237,6 +240,7 @@ impl Server {
                 }
                 Ok(())
             }
+            Incoming::UserControl(UserControl::SwfVerifyResponse(proof)) => self.handle_swf_proof(cx, &proof),
             Incoming::Control(_)
             | Incoming::UserControl(_)
             | Incoming::SharedObject
@@ -324,6 +328,32 @@ impl Server {
         }
     }
 
+    /// The answer to what was asked when connect was accepted. One that nobody has asked for means nothing.
+    fn handle_swf_proof(
+        &mut self,
+        cx: &mut Context<'_>,
+        proof: &message::SwfVerification,
+    ) -> Result<(), Error> {
+        let (Some(identity), true) = (&self.config.swf, self.owes_swf_proof) else {
+            return Ok(());
+        };
+        if !identity.is_proven(cx.link.swf_challenge(), proof.size, &proof.digest) {
+            let status = Status::new(
+                Level::Error,
+                "NetConnection.Connect.Rejected",
+                "SWF verification failed",
+            );
+            notify(cx, 0, &status)?;
+            self.enter(State::Closed, cx.now);
+            cx.events.push_back(Event::Closed(Err(status)));
+            return Ok(());
+        }
+        self.owes_swf_proof = false;
+        cx.events
+            .push_back(Event::SwfVerification(SwfVerification::Proven));
+        Ok(())
+    }
+
     fn handle_connect(&mut self, cx: &mut Context<'_>, command: &Command) -> Result<(), Error> {
         let Some(object) = command.object.properties() else {
             return Err(Error::PeerMisbehaved("connect without a command object"));
@@ -391,6 +421,8 @@ impl Server {
         let stream = arguments.next().and_then(Value::as_text);
         let start = arguments.next().and_then(Value::as_number).unwrap_or(-2.0);
         let refusal = match (&self.state, stream) {
+            // A player answers the request before it gets to know that connect was accepted.
+            _ if self.owes_swf_proof => "SWF verification comes first",
             (State::Idle, Some(stream)) => {
                 cx.events.push_back(Event::Requested(Request::Play {
                     stream: stream.clone(),
@@ -506,6 +538,9 @@ impl Server {
             limit: LimitType::Dynamic,
         });
         cx.link.set_chunk_size(self.config.chunk_size);
+        if self.owes_swf_proof {
+            cx.link.send_user_control(&UserControl::SwfVerifyRequest(1));
+        }
         let properties = Value::object([
             ("fmsVer", Value::from(SERVER_VERSION)),
             ("capabilities", Value::from(CAPABILITIES)),

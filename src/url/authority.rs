@@ -41,6 +41,15 @@ impl Scheme {
         Self::Rtmfp,
     ];
 
+    /// Whether the session's own bytes are enciphered, as RTMPE does it. That is no security: see `docs/security.md`.
+    #[must_use]
+    pub const fn is_rtmpe(self) -> bool {
+        match self {
+            Self::Rtmpe | Self::Rtmpte => true,
+            Self::Rtmp | Self::Rtmps | Self::Rtmpt | Self::Rtmpts | Self::Rtmfp => false,
+        }
+    }
+
     /// The scheme of that name, in any case; `None` for one that is not ours.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

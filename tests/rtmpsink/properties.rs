@@ -58,6 +58,9 @@ fn defaults_are_those_of_rtmp2sink_but_for_the_chunk_size() -> Result<()> {
         ("tc-url", "gchararray", "rtmp://localhost/live"),
         ("swf-url", "gchararray", "NULL"),
         ("page-url", "gchararray", "NULL"),
+        ("swf-file", "gchararray", "NULL"),
+        ("swf-hash", "gchararray", "NULL"),
+        ("swf-size", "guint", "0"),
         ("peak-kbps", "guint", "0"),
         ("chunk-size", "guint", "4096"),
         (
@@ -114,6 +117,9 @@ fn what_is_set_is_read_back() -> Result<()> {
         ("tc-url", "rtmp://other.example.com/app"),
         ("swf-url", "http://example.com/player.swf"),
         ("page-url", "http://example.com/"),
+        ("swf-file", "/home/me/player.swf"),
+        ("swf-hash", "0123456789abcdef"),
+        ("swf-size", "12345"),
         ("peak-kbps", "3000"),
         ("chunk-size", "60000"),
         ("stop-commands", "closestream"),
@@ -180,17 +186,12 @@ fn what_is_not_supported_yet_says_so() -> Result<()> {
         &'static str,
     );
     let table: &[Row] = &[
-        ("rtmps://127.0.0.1/live/key", &[], "schemes other than rtmp"),
-        ("rtmpe://127.0.0.1/live/key", &[], "schemes other than rtmp"),
-        ("rtmpt://127.0.0.1/live/key", &[], "schemes other than rtmp"),
-        ("rtmpts://127.0.0.1/live/key", &[], "schemes other than rtmp"),
-        ("rtmpte://127.0.0.1/live/key", &[], "schemes other than rtmp"),
-        ("rtmfp://127.0.0.1/live/key", &[], "schemes other than rtmp"),
-        (
-            "rtmp://127.0.0.1/live/key",
-            &[("scheme", "rtmps")],
-            "schemes other than rtmp",
-        ),
+        ("rtmps://127.0.0.1/live/key", &[], "rtmps"),
+        ("rtmpt://127.0.0.1/live/key", &[], "rtmpt"),
+        ("rtmpts://127.0.0.1/live/key", &[], "rtmpts"),
+        ("rtmpte://127.0.0.1/live/key", &[], "rtmpte"),
+        ("rtmfp://127.0.0.1/live/key", &[], "rtmfp"),
+        ("rtmp://127.0.0.1/live/key", &[("scheme", "rtmps")], "rtmps"),
         ("rtmp://me:pw@127.0.0.1/live/key", &[], "user name and a password"),
         (
             "rtmp://127.0.0.1/live/key",
@@ -211,9 +212,8 @@ fn what_is_not_supported_yet_says_so() -> Result<()> {
         ),
         ("rtmp://127.0.0.1/live/key token=x", &[], "option token"),
         ("rtmp://127.0.0.1/live/key jtv=x", &[], "option jtv"),
-        ("rtmp://127.0.0.1/live/key swfVfy=1", &[], "option swfVfy"),
     ];
-    for (location, properties, expected) in table {
+    for &(location, properties, expected) in table {
         let sink = Sink::with(location, properties)?;
         assert!(sink.play().is_err(), "{location} {properties:?}");
         let problem = sink.wait_for_problem()?;
@@ -222,6 +222,39 @@ fn what_is_not_supported_yet_says_so() -> Result<()> {
             "{location}: {problem:?}"
         );
         problem.expect("CoreError::NotImplemented", expected)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_said_of_the_swf_file_has_to_be_of_use() -> Result<()> {
+    for (location, properties, expected) in [
+        (
+            "rtmp://127.0.0.1/live/key swfUrl=http://127.0.0.1/a.swf swfVfy=1",
+            &[][..],
+            "the file at swfUrl is not downloaded. Give swf-file, or swf-hash and swf-size.",
+        ),
+        ("rtmp://127.0.0.1/live/key", &[("swf-hash", "12")], "set both"),
+        (
+            "rtmp://127.0.0.1/live/key",
+            &[("swf-hash", "12"), ("swf-size", "3")],
+            "64 hexadecimal digits",
+        ),
+        (
+            "rtmp://127.0.0.1/live/key",
+            &[("swf-file", "/dev/null")],
+            "The SWF file /dev/null cannot be used: it is not a SWF file.",
+        ),
+        (
+            "rtmp://127.0.0.1/live/key",
+            &[("swf-file", "/dev/zero")],
+            "The SWF file /dev/zero cannot be used: it is longer than 32 MiB.",
+        ),
+    ] {
+        let sink = Sink::with(location, properties)?;
+        assert!(sink.play().is_err(), "{location} {properties:?}");
+        sink.wait_for_problem()?
+            .expect("ResourceError::Settings", expected)?;
     }
     Ok(())
 }

@@ -186,7 +186,18 @@ fn cause(error: &transport::Error) -> Option<&'static str> {
         Error::Session(session::Error::Malformed(_) | session::Error::PeerMisbehaved(_)) => {
             "bytes that are not RTMP"
         }
+        Error::Session(session::Error::ClearText) => "RTMPE answered in clear text",
         Error::Session(session::Error::LimitExceeded(_)) => "more than a limit allows",
+        Error::Session(session::Error::Unverified(phase)) => match phase {
+            SessionPhase::Media | SessionPhase::Closing => {
+                "closed after SWF verification was asked for, while the stream flows"
+            }
+            SessionPhase::Handshake
+            | SessionPhase::Connect
+            | SessionPhase::CreateStream
+            | SessionPhase::Publish
+            | SessionPhase::Play => "closed after SWF verification was asked for and not given",
+        },
         Error::Session(session::Error::ApiMisuse(_)) => "the element itself",
         // They have a table of their own.
         Error::Session(session::Error::Rejected { .. }) => return None,
@@ -291,6 +302,7 @@ fn errors() -> Vec<transport::Error> {
         },
         session::Error::Malformed(Malformed::Truncated("command name")).into(),
         session::Error::PeerMisbehaved("it did").into(),
+        session::Error::ClearText.into(),
         session::Error::LimitExceeded("message length").into(),
         session::Error::ApiMisuse("it was").into(),
     ];
@@ -311,6 +323,7 @@ fn errors() -> Vec<transport::Error> {
     for phase in PHASES {
         errors.push(Error::TimedOut(Phase::Session(phase)));
         errors.push(Error::Session(session::Error::Disconnected(phase)));
+        errors.push(Error::Session(session::Error::Unverified(phase)));
     }
     errors
 }
@@ -324,6 +337,13 @@ fn failed_connections_are_documented() {
         for side in [Side::Source, Side::Sink] {
             assert_documented(cause, side, failed(&error, side, &url()));
         }
+    }
+    let cause = "the same with `rtmpe` or `rtmpte`";
+    documented.push(cause);
+    for scheme in ["rtmpe", "rtmpte"] {
+        let url = RtmpUrl::parse(&format!("{scheme}://example.com/live/key")).unwrap();
+        let error = session::Error::Disconnected(SessionPhase::Handshake).into();
+        assert_documented(cause, Side::Sink, failed(&error, Side::Sink, &url));
     }
     // And nothing is documented that there is not.
     let section = |title: &str| {

@@ -417,6 +417,12 @@ impl RtmpSrc {
                 };
                 return Err(self.lost(&error.into()));
             }
+            Event::SwfVerification(outcome) => {
+                gst::debug!(CAT, imp = self, "SWF verification: {outcome:?}");
+                if let Some(warning) = error::swf_unverified(outcome) {
+                    gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
+                }
+            }
             Event::Connected | Event::Ready | Event::Requested(_) => {}
         }
         Ok(None)

@@ -21,6 +21,7 @@ use self::tls::Tls;
 use super::enums::{EnhancedRtmp, Scheme};
 use super::error;
 use crate::amf::Text;
+use crate::handshake::Style;
 use crate::session::{Capabilities, ClientConfig, Intent, PlayStart, StopCommands, Support};
 use crate::transport::Target;
 use crate::url::{ConnectArgs, RtmpUrl, Secret, UrlError};
@@ -233,14 +234,17 @@ impl Settings {
 
     /// Whether the settings ask for something that this version cannot do, named as the user named it.
     fn unsupported(&self) -> Option<&'static str> {
+        use crate::url::Scheme;
         let options = self.url.options();
+        let scheme = self.url.scheme();
         let login = self.url.username().is_some_and(|name| !name.is_empty())
             || self.url.password().is_some_and(|password| !password.is_empty());
         [
-            (
-                self.url.scheme() != crate::url::Scheme::Rtmp,
-                "schemes other than rtmp",
-            ),
+            (scheme == Scheme::Rtmps, "rtmps"),
+            (scheme == Scheme::Rtmpt, "rtmpt"),
+            (scheme == Scheme::Rtmpts, "rtmpts"),
+            (scheme == Scheme::Rtmpte, "rtmpte"),
+            (scheme == Scheme::Rtmfp, "rtmfp"),
             (login, "logging in with a user name and a password"),
             (self.login.names_authmod(), "authmod adobe and llnw"),
             (self.login.has_token(), "secure-token"),
@@ -248,7 +252,6 @@ impl Settings {
             (options.playlist == Some(true), "the location option playlist"),
             (options.jtv.is_some(), "the location option jtv"),
             (options.weeb.is_some(), "the location option weeb"),
-            (options.swf_verify == Some(true), "the location option swfVfy"),
             (options.stop.is_some(), "the location option stop"),
         ]
         .into_iter()
@@ -291,7 +294,10 @@ impl Settings {
             entropy,
         );
         let exposed = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
-        self.player.apply(options, &mut config);
+        self.player.apply(options, &mut config)?;
+        if self.url.scheme().is_rtmpe() {
+            config.handshake = Style::Rtmpe;
+        }
         config.subscribe = exposed(&options.subscribe).map(Text::from);
         config.connect_arguments = options.connect_args.values().to_vec();
         for arguments in [&self.extra_connect_args, &self.connect_args]

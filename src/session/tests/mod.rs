@@ -6,8 +6,10 @@ mod hostile;
 mod pair;
 mod quirks;
 mod random;
+mod rtmpe;
 mod server;
 mod sessions;
+mod swf;
 
 use std::fmt::Write as _;
 
@@ -305,6 +307,7 @@ fn describe(event: Event) -> String {
             )
         }
         Event::Status(status) => format!("status {}", status.code),
+        Event::SwfVerification(outcome) => format!("SWF verification: {outcome:?}"),
         Event::Idle => "idle".to_owned(),
         Event::Eof => "eof".to_owned(),
         Event::Closed(Ok(())) => "closed".to_owned(),

@@ -315,8 +315,8 @@ fn media_arrives_intact_however_it_travels() {
 }
 
 #[test]
-fn either_handshake_and_either_encoding_lead_to_media() {
-    for handshake in [Style::Simple, Style::Digest] {
+fn every_handshake_and_either_encoding_lead_to_media() {
+    for handshake in [Style::Simple, Style::Digest, Style::Rtmpe] {
         for amf3 in [false, true] {
             let config = |config| ClientConfig {
                 handshake,

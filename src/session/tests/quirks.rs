@@ -772,7 +772,6 @@ fn what_is_unknown_is_ignored() {
                 .unwrap();
         }
         script.control(&Control::Abort(44)).unwrap();
-        script.user_control(&UserControl::SwfVerifyRequest(1)).unwrap();
         assert_eq!(script.hear(), [""; 0]);
         assert_eq!(script.told(), [""; 0]);
         assert_eq!(script.session.phase(), phase);
