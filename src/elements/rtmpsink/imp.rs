@@ -474,7 +474,12 @@ impl RtmpSink {
                 Ok(Some(message)) => rest.push(message),
                 Ok(None) => break None,
                 Err(Fault::Flv(error)) => break Some(error),
-                Err(Fault::Track(error)) => left_out.push(error),
+                Err(Fault::Track(error)) => {
+                    gst::warning!(CAT, imp = self, "a frame is left out: {error}");
+                    if input.tells(&error) {
+                        left_out.push(error);
+                    }
+                }
             }
         };
         let encrypted_now = input.encrypted();
