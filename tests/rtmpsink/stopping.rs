@@ -155,6 +155,8 @@ fn eos_does_not_wait_for_a_peer_that_keeps_its_side_open() -> Result<()> {
 fn eos_without_data_comes_at_once() -> Result<()> {
     let server = Server::start(|script| {
         let mut client = script.accept()?;
+        // Does not answer, and stays for as long as the client does.
+        client.read_raw(C0C1)?;
         client.read_to_end()
     })?;
     let sink = Sink::playing(&server.url("live", "key"))?;

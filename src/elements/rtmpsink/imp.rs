@@ -195,6 +195,7 @@ impl ElementImpl for RtmpSink {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
+            gst::StateChange::NullToReady => self.check_settings()?,
             gst::StateChange::ReadyToPaused => {
                 if let Some(wakes) = self.wakes.get() {
                     wakes.closing.reset();
@@ -232,14 +233,8 @@ impl BaseSinkImpl for RtmpSink {
                 closing: Wake::new().map_err(|e| error::no_resources(&e))?,
             })
         })?;
-        let warnings = lock(&self.settings).0.warnings();
-        for warning in warnings {
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
-        }
-        // Also checks the settings when the connection is made later, so that mistakes show at once.
-        let prepared = self.prepare()?;
         if self.connects_at_once() {
-            self.open(prepared)?;
+            self.connect()?;
         }
         Ok(())
     }
@@ -338,6 +333,19 @@ impl URIHandlerImpl for RtmpSink {
 }
 
 impl RtmpSink {
+    /// Tells of mistakes at once, whenever the connection is made; and before the base class starts the element,
+    /// which would follow its error with one of its own.
+    fn check_settings(&self) -> Result<(), gst::StateChangeError> {
+        let warnings = lock(&self.settings).0.warnings();
+        for warning in warnings {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
+        }
+        self.prepare().map(drop).map_err(|error| {
+            self.post_error_message(error);
+            gst::StateChangeError
+        })
+    }
+
     fn connects_at_once(&self) -> bool {
         lock(&self.settings).0.async_connect
     }

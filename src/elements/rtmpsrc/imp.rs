@@ -139,6 +139,9 @@ impl ElementImpl for RtmpSrc {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused {
+            self.check_settings()?;
+        }
         if transition == gst::StateChange::PausedToPlaying && self.obj().is_live() {
             self.may_drop(false);
             self.resumed.store(true, Ordering::Relaxed);
@@ -169,10 +172,6 @@ impl BaseSrcImpl for RtmpSrc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         self.wake
             .get_or_try_init(|| Wake::new().map_err(|error| error::no_resources(&error)))?;
-        let warnings = lock(&self.settings).0.warnings();
-        for warning in warnings {
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
-        }
         let is_live = lock(&self.settings).1.is_live;
         *lock(&self.stream) = Stream {
             tags: if is_live { Tags::live() } else { Tags::default() },
@@ -180,11 +179,9 @@ impl BaseSrcImpl for RtmpSrc {
             is_discont: true,
             ..Stream::default()
         };
-        // Also checks the settings when the connection is made later, so that mistakes show at once.
-        let prepared = self.prepare()?;
         let async_connect = lock(&self.settings).0.async_connect;
         if async_connect {
-            self.open(prepared)?;
+            self.open(self.prepare()?)?;
             self.may_drop(is_live);
         }
         Ok(())
@@ -345,6 +342,19 @@ impl URIHandlerImpl for RtmpSrc {
 }
 
 impl RtmpSrc {
+    /// Tells of mistakes at once, whenever the connection is made; and before the base class starts the element,
+    /// which would follow its error with one of its own.
+    fn check_settings(&self) -> Result<(), gst::StateChangeError> {
+        let warnings = lock(&self.settings).0.warnings();
+        for warning in warnings {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
+        }
+        self.prepare().map(drop).map_err(|error| {
+            self.post_error_message(error);
+            gst::StateChangeError
+        })
+    }
+
     /// Whether the settings can be used, and what they come to.
     fn prepare(&self) -> Result<settings::Prepared, gst::ErrorMessage> {
         let wish = Wish::of(self.obj().src_pad());
