@@ -611,27 +611,30 @@ fn gather<const N: usize>(
 ) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); N];
     let filled = queue.chunks_vectored(&mut slices);
-    let slices = limit(slices.get_mut(..filled).unwrap_or_default(), allowance);
-    carrier.write_vectored(now, slices)
+    let slices = slices.get(..filled).unwrap_or_default();
+    // A slice that is longer by itself, of a large chunk, goes in pieces.
+    match slices.first().and_then(|slice| slice.get(..allowance)) {
+        Some(piece) => carrier.write_vectored(now, &[IoSlice::new(piece)]),
+        None => carrier.write_vectored(now, limit(slices, allowance)),
+    }
 }
 
-/// The front of `slices` that holds at most `bytes` bytes; at least one slice if there is one.
-fn limit<'a, 'b>(slices: &'b mut [IoSlice<'a>], bytes: usize) -> &'b [IoSlice<'a>] {
+/// The front of `slices` that holds at most `bytes` bytes; at least one slice if there is one. Whole slices only:
+/// pacing need not be exact to the byte.
+fn limit<'a, 'b>(slices: &'b [IoSlice<'a>], bytes: usize) -> &'b [IoSlice<'a>] {
     if bytes == usize::MAX {
         return slices;
     }
     let mut left = bytes;
-    for index in 0..slices.len() {
-        let Some(slice) = slices.get(index) else { break };
-        let length = slice.len();
-        if length > left {
-            // Whole slices only, unless the first one is too long by itself: pacing need not be exact to the
-            // byte, and its burst is a few packets.
-            return slices.get(..index.max(1)).unwrap_or_default();
+    let fits = |slice: &&IoSlice<'_>| match left.checked_sub(slice.len()) {
+        Some(rest) => {
+            left = rest;
+            true
         }
-        left -= length;
-    }
-    slices
+        None => false,
+    };
+    let count = slices.iter().take_while(fits).count();
+    slices.get(..count.max(1)).unwrap_or_default()
 }
 
 #[cfg(test)]
