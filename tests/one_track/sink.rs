@@ -314,7 +314,8 @@ fn frames_are_left_out_with_one_warning() -> Result<()> {
             buffer.set_pts(gst::ClockTime::from_mseconds(millis));
             buffer.set_dts(gst::ClockTime::from_mseconds(millis));
         }
-        source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer])
+        let flow = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+        assert_eq!(flow, gst::FlowReturn::Ok);
     };
     // Frames without a sequence header, and one with it.
     for frame in 0..5 {
@@ -324,7 +325,8 @@ fn frames_are_left_out_with_one_warning() -> Result<()> {
         b"\x12\x00\x0a\x0a\x00\x00\x00\x02\xaf\xff\x80\x5f\x00\x08\x32\x02\x10\x00",
         200,
     );
-    source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    let flow = source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    assert_eq!(flow, gst::FlowReturn::Ok);
     pipeline.play()?;
     let warnings = pipeline.warnings_until_eos()?;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
