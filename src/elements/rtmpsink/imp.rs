@@ -21,7 +21,7 @@ use crate::elements::{SOONEST_FAILURE, caps, lock, post_status, stats};
 use crate::flv;
 use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, PublishKind, Support};
 use crate::transport::wake::Wake;
-use crate::transport::{self, Connection, LostHook, Stats, Stopped};
+use crate::transport::{self, Connection, Farewell, LostHook, Stats, Stopped};
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("rtmpsink", gst::DebugColorFlags::empty(), Some("RTMP publisher")));
@@ -553,8 +553,20 @@ impl RtmpSink {
         self.keep_stats(&connection);
         *lock(&self.connection) = None;
         let error = match closed {
-            Ok(()) => {
+            Ok(Farewell::Said) => {
                 gst::info!(CAT, imp = self, "published to the end");
+                return true;
+            }
+            Ok(Farewell::Unconfirmed { sent, acknowledged }) => {
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Write,
+                    (
+                        "The server has read slowly and not closed the connection in time. It has acknowledged {} of {} bytes: the rest may be lost.",
+                        acknowledged,
+                        sent
+                    )
+                );
                 return true;
             }
             Err(Stopped::Interrupted) => {
