@@ -16,7 +16,6 @@ use super::input::{Fault, Input};
 use crate::elements::enums::StopCommands;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
-use crate::elements::track::TrackKind;
 use crate::elements::{SOONEST_FAILURE, caps, lock, post_status, stats};
 use crate::flv;
 use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, PublishKind, Support};
@@ -180,9 +179,7 @@ impl ElementImpl for RtmpSink {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
-            let mut caps = gst::Caps::new_empty_simple("video/x-flv");
-            caps.merge(caps::sink_template(TrackKind::Video));
-            caps.merge(caps::sink_template(TrackKind::Audio));
+            let caps = caps::flv_or(caps::sink_template);
             gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &caps)
                 .into_iter()
                 .collect()
@@ -319,16 +316,8 @@ impl URIHandlerImpl for RtmpSink {
     }
 
     fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
-        if self.obj().current_state() > gst::State::Ready {
-            return Err(glib::Error::new(
-                gst::URIError::BadState,
-                "The URI cannot change while publishing",
-            ));
-        }
-        lock(&self.settings)
-            .0
-            .set_location(Some(uri))
-            .map_err(|fault| glib::Error::new(gst::URIError::BadUri, &fault.to_string()))
+        let state = self.obj().current_state();
+        lock(&self.settings).0.set_uri(uri, state, "publishing")
     }
 }
 

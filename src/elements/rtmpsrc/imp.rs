@@ -17,7 +17,7 @@ use super::properties::{self, SrcSettings};
 use super::stream::{Item, Segment, Stream, caps, header_buffer, time};
 use super::tags::{Output, Tags, is_frame, is_key_frame};
 use super::track::{Track, Wish};
-use crate::elements::caps::src_template;
+use crate::elements::caps::{flv_or, src_template};
 use crate::elements::enums::StartMode;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
@@ -125,9 +125,7 @@ impl ElementImpl for RtmpSrc {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
-            let mut caps = gst::Caps::new_empty_simple("video/x-flv");
-            caps.merge(src_template(TrackKind::Video));
-            caps.merge(src_template(TrackKind::Audio));
+            let caps = flv_or(src_template);
             gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &caps)
                 .into_iter()
                 .collect()
@@ -328,16 +326,8 @@ impl URIHandlerImpl for RtmpSrc {
     }
 
     fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
-        if self.obj().current_state() > gst::State::Ready {
-            return Err(glib::Error::new(
-                gst::URIError::BadState,
-                "The URI cannot change while playing",
-            ));
-        }
-        lock(&self.settings)
-            .0
-            .set_location(Some(uri))
-            .map_err(|fault| glib::Error::new(gst::URIError::BadUri, &fault.to_string()))
+        let state = self.obj().current_state();
+        lock(&self.settings).0.set_uri(uri, state, "playing")
     }
 }
 
