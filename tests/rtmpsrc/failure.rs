@@ -386,7 +386,6 @@ fn what_is_not_supported_yet_is_told_when_it_starts() -> Result<()> {
         ("rtmp://127.0.0.1/live/key", vec![("authmod", "adobe")]),
         ("rtmp://127.0.0.1/live/key", vec![("scheme", "rtmps")]),
         ("rtmp://127.0.0.1/live/key", vec![("secure-token", "x")]),
-        ("rtmp://127.0.0.1/live/key swfVfy=1", vec![]),
     ] {
         let source = Source::with(location, &properties)?;
         assert!(
