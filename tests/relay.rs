@@ -178,7 +178,10 @@ impl Client {
 
     fn close(mut self) -> Result<()> {
         let deadline = Instant::now() + LONG;
-        self.driver.close(&self.wake, deadline, LONG).map_err(failure)
+        self.driver
+            .close(&self.wake, deadline, LONG)
+            .map(drop)
+            .map_err(failure)
     }
 }
 

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::dial::{Target, dial};
-use super::driver::{Driver, Expendable, Stopped};
+use super::driver::{Driver, Expendable, Farewell, Stopped};
 use super::error::Error;
 use super::keepalive;
 use super::wake::Wake;
@@ -236,14 +236,14 @@ impl Connection {
     /// Ends the connection in good order within `timeout`: the stop commands and all that is queued are
     /// written, our side is shut down, and the peer's end is awaited for a moment. Then, or when that failed,
     /// the socket is closed.
-    pub fn close(&self, wake: &Wake, timeout: Duration) -> Result<(), Stopped> {
+    pub fn close(&self, wake: &Wake, timeout: Duration) -> Result<Farewell, Stopped> {
         let mut state = self.lock();
         let closed = match std::mem::replace(&mut *state, State::Down(Error::Closed)) {
             State::Connecting(connecting) => {
                 drop(connecting.cancel);
                 // It returns at once: nothing it does is not cancellable.
                 drop(connecting.thread.join());
-                Ok(())
+                Ok(Farewell::Said)
             }
             State::Up(mut driver) => {
                 self.publish_stats(&driver);
@@ -255,7 +255,7 @@ impl Connection {
             State::Down(error) => {
                 *state = State::Down(error.clone());
                 match error {
-                    Error::Closed => Ok(()),
+                    Error::Closed => Ok(Farewell::Said),
                     error => Err(Stopped::Failed(error)),
                 }
             }

@@ -53,15 +53,25 @@ impl Target {
 
 /// Connects to `target`, until `cancel` is awake. Each step may take `timeout`.
 pub(super) fn dial(target: &Target, timeout: Option<Duration>, cancel: &Wake) -> Result<Carrier, Error> {
-    let socket = dial_tcp(target, timeout, cancel)?;
+    let socket = dial_tcp(target, None, timeout, cancel)?;
     Ok(socket.into())
 }
 
-/// TCP to the host, by way of the proxy if there is one; to the proxy itself where that answers the requests.
-pub(super) fn dial_tcp(target: &Target, timeout: Option<Duration>, cancel: &Wake) -> Result<Socket, Error> {
+/// TCP to the host, by way of the proxy if there is one; to the proxy itself where that answers the requests. With an
+/// `address`, of an earlier socket's peer, it is that and no other of the host, or of the proxy.
+pub(super) fn dial_tcp(
+    target: &Target,
+    address: Option<SocketAddr>,
+    timeout: Option<Duration>,
+    cancel: &Wake,
+) -> Result<Socket, Error> {
+    let addresses_of = |host: &str, port| match address {
+        Some(address) => Ok(vec![address]),
+        None => look_up(host, port, timeout, cancel),
+    };
     let Some(proxy) = &target.proxy else {
         let (host, port) = (&target.host, target.port);
-        let addresses = look_up(host, port, timeout, cancel)?;
+        let addresses = addresses_of(host, port)?;
         return connect(&addresses, &target.tcp, cancel, deadline(timeout)).map_err(|error| match error {
             ConnectError::TimedOut(_) => Error::TimedOut(Phase::Connect),
             error => connect_failed(host, error, |source| Error::Connect {
@@ -70,7 +80,7 @@ pub(super) fn dial_tcp(target: &Target, timeout: Option<Duration>, cancel: &Wake
             }),
         });
     };
-    let proxies = look_up(proxy.host(), proxy.port(), timeout, cancel).map_err(|error| match error {
+    let proxies = addresses_of(proxy.host(), proxy.port()).map_err(|error| match error {
         Error::Resolve { source, .. } => failed(proxy, ProxyFault::Resolve(source)),
         error => error,
     })?;

@@ -64,6 +64,20 @@ impl From<Error> for Stopped {
     }
 }
 
+/// What is known of the end of a stream that was ended in good order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Farewell {
+    /// Nothing speaks against the peer having all of it.
+    Said,
+    /// The peer has read slowly, and has not closed its side in time: what the kernel still holds for it may be lost.
+    Unconfirmed {
+        /// Bytes that the kernel has taken, handshake included.
+        sent: u64,
+        /// Bytes that the peer has acknowledged, by its own count; many never do.
+        acknowledged: u64,
+    },
+}
+
 /// Tells media that may be thrown away from media that others cannot do without.
 pub type Expendable = fn(&Media) -> bool;
 
@@ -354,7 +368,7 @@ impl Driver {
     /// Ends the stream and the connection in good order: stop commands, everything written, our side shut
     /// down, and the peer's end awaited for as long as `linger`, or longer if the peer has been slow. Any of it stops
     /// at `deadline`.
-    pub fn close(&mut self, wake: &Wake, deadline: Instant, linger: Duration) -> Result<(), Stopped> {
+    pub fn close(&mut self, wake: &Wake, deadline: Instant, linger: Duration) -> Result<Farewell, Stopped> {
         let now = Instant::now();
         self.session.close(now);
         self.flush(wake, Some(deadline))?;
@@ -362,7 +376,7 @@ impl Driver {
         self.flush(wake, Some(deadline))?;
         // Fails when the peer has closed already, as xiu and scuffle do at deleteStream: all was said by then.
         if self.carrier.shutdown_write().is_err() {
-            return Ok(());
+            return Ok(Farewell::Said);
         }
         let linger = if self.has_blocked {
             linger.max(SLOW_LINGER)
@@ -378,7 +392,7 @@ impl Driver {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 // The peer keeps its side open, which is its right.
-                break;
+                return Ok(self.unconfirmed());
             }
             // For reading only: replies that the session has queued meanwhile cannot be written any more, and a
             // socket that was shut down always counts as writable.
@@ -388,7 +402,19 @@ impl Driver {
                 return Err(Stopped::Interrupted);
             }
         }
-        Ok(())
+        Ok(Farewell::Said)
+    }
+
+    /// The end of a stream that the peer has not answered.
+    fn unconfirmed(&self) -> Farewell {
+        // One that has always been faster than we has read to the end long ago.
+        if !self.has_blocked {
+            return Farewell::Said;
+        }
+        Farewell::Unconfirmed {
+            sent: self.totals.sent,
+            acknowledged: self.session.stats().out_bytes_acked,
+        }
     }
 
     fn fail_early(&self) -> Result<(), Stopped> {
@@ -651,27 +677,30 @@ fn gather<const N: usize>(
 ) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); N];
     let filled = queue.chunks_vectored(&mut slices);
-    let slices = limit(slices.get_mut(..filled).unwrap_or_default(), allowance);
-    carrier.write_vectored(now, slices)
+    let slices = slices.get(..filled).unwrap_or_default();
+    // A slice that is longer by itself, of a large chunk, goes in pieces.
+    match slices.first().and_then(|slice| slice.get(..allowance)) {
+        Some(piece) => carrier.write_vectored(now, &[IoSlice::new(piece)]),
+        None => carrier.write_vectored(now, limit(slices, allowance)),
+    }
 }
 
-/// The front of `slices` that holds at most `bytes` bytes; at least one slice if there is one.
-fn limit<'a, 'b>(slices: &'b mut [IoSlice<'a>], bytes: usize) -> &'b [IoSlice<'a>] {
+/// The front of `slices` that holds at most `bytes` bytes; at least one slice if there is one. Whole slices only:
+/// pacing need not be exact to the byte.
+fn limit<'a, 'b>(slices: &'b [IoSlice<'a>], bytes: usize) -> &'b [IoSlice<'a>] {
     if bytes == usize::MAX {
         return slices;
     }
     let mut left = bytes;
-    for index in 0..slices.len() {
-        let Some(slice) = slices.get(index) else { break };
-        let length = slice.len();
-        if length > left {
-            // Whole slices only, unless the first one is too long by itself: pacing need not be exact to the
-            // byte, and its burst is a few packets.
-            return slices.get(..index.max(1)).unwrap_or_default();
+    let fits = |slice: &&IoSlice<'_>| match left.checked_sub(slice.len()) {
+        Some(rest) => {
+            left = rest;
+            true
         }
-        left -= length;
-    }
-    slices
+        None => false,
+    };
+    let count = slices.iter().take_while(fits).count();
+    slices.get(..count.max(1)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -769,6 +798,22 @@ mod tests {
         assert_eq!(driver.poll_event(), Some(Event::Connected));
         driver.flush(&wake, None).unwrap();
         (driver, client)
+    }
+
+    /// Has the client ask for something on the message stream 1, and grants it.
+    fn grant(driver: &mut Driver, client: &mut Socket, command: &[u8]) {
+        let wake = Wake::new().unwrap();
+        let mut message = vec![3, 0, 0, 0, 0, 0, command.len() as u8, 20, 1, 0, 0, 0];
+        message.extend(command);
+        client.write_vectored(&[IoSlice::new(&message)]).unwrap();
+        let Ok(Event::Requested(request)) = driver.next_event(&wake, None) else {
+            panic!("{}", command.escape_ascii())
+        };
+        driver
+            .session_mut()
+            .answer(Instant::now(), &request, Ok(()))
+            .unwrap();
+        assert_eq!(driver.poll_event(), Some(Event::Ready));
     }
 
     #[test]
@@ -886,27 +931,108 @@ mod tests {
         }
         drop(client);
         let (closed, sent) = closing.join().unwrap();
-        closed.unwrap();
+        assert_eq!(closed.unwrap(), Farewell::Said);
         // What went out before it was blocked has been sent as well.
         assert_eq!(received, sent);
     }
 
     #[test]
+    fn a_slow_peer_that_does_not_read_to_the_end_is_told_of() {
+        let (mut driver, mut client) = accepted();
+        let block = [0; READ_SIZE];
+        let fill = |driver: &mut Driver| {
+            while let Ok(count) = driver
+                .carrier
+                .write_vectored(Instant::now(), &[IoSlice::new(&block)])
+            {
+                driver.totals.sent += count as u64;
+            }
+        };
+        fill(&mut driver);
+        // An answer finds no room, and then some.
+        let ping = [2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1];
+        client.write_vectored(&[IoSlice::new(&ping)]).unwrap();
+        let wake = Wake::new().unwrap();
+        while !driver.has_blocked {
+            let socket = Some((driver.socket(), Interest::READ));
+            assert!(poll(socket, &wake, Some(LONG)).unwrap().readable);
+            fill(&mut driver);
+            driver.service(Instant::now());
+        }
+        let acknowledgement = [2, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0, 0x30, 0];
+        client.write_vectored(&[IoSlice::new(&acknowledgement)]).unwrap();
+        let started = Instant::now();
+        while driver.has_output() {
+            assert!(started.elapsed() < LONG);
+            let mut input = BytesMut::new();
+            let _ = client.read(&mut input, READ_SIZE);
+            driver.service(Instant::now());
+        }
+
+        let linger = Duration::from_millis(20);
+        let farewell = driver.close(&wake, Instant::now() + linger, linger).unwrap();
+        let expected = Farewell::Unconfirmed {
+            sent: driver.totals().sent,
+            acknowledged: 0x3000,
+        };
+        assert_eq!(farewell, expected);
+    }
+
+    #[test]
+    fn a_large_slice_goes_out_at_the_rate() {
+        let (mut driver, mut client) = accepted();
+        let media = Media {
+            kind: session::MediaKind::Video,
+            timestamp: crate::timestamp::Timestamp::from_millis(0),
+            head: bytes::Bytes::new(),
+            body: vec![0; 100_000].into(),
+        };
+        grant(
+            &mut driver,
+            &mut client,
+            b"\x02\0\x04play\0\x40\x14\0\0\0\0\0\0\x05\x02\0\x03key",
+        );
+        driver.flush(&Wake::new().unwrap(), None).unwrap();
+        driver.session_mut().set_chunk_size(1 << 20);
+        let start = Instant::now();
+        driver.send(start, media).unwrap();
+        // 2500 bytes in 20 ms.
+        driver.set_peak_rate(1000, start);
+        let before = driver.totals().sent;
+        let mut now = start;
+        while driver.queued() > 0 {
+            let was = driver.totals().sent;
+            driver.write(now).unwrap();
+            let burst = driver.totals().sent - was;
+            assert!(burst <= 2500, "{burst} bytes");
+            now += Duration::from_millis(20);
+        }
+        assert!(driver.totals().sent - before > 100_000);
+        assert!(now - start >= Duration::from_millis(780), "{:?}", now - start);
+    }
+
+    #[test]
+    fn slices_are_taken_as_far_as_they_fit() {
+        let slices = [&[0; 10][..], &[0; 20], &[0; 30]].map(IoSlice::new);
+        let bytes = |limit| slices_of(&slices, limit);
+        assert_eq!([bytes(0), bytes(9), bytes(10), bytes(29)], [10; 4]);
+        assert_eq!([bytes(30), bytes(59)], [30; 2]);
+        assert_eq!([bytes(60), bytes(usize::MAX)], [60; 2]);
+        assert!(limit(&[], 10).is_empty());
+    }
+
+    fn slices_of(slices: &[IoSlice<'_>], bytes: usize) -> usize {
+        limit(slices, bytes).iter().map(|slice| slice.len()).sum()
+    }
+
+    #[test]
     fn what_is_read_around_an_event_counts_for_the_backlog() {
         let (mut driver, mut client) = accepted();
-        let wake = Wake::new().unwrap();
-        let publish = b"\x02\0\x07publish\0\x40\x14\0\0\0\0\0\0\x05\x02\0\x03key";
-        let mut message = vec![3, 0, 0, 0, 0, 0, publish.len() as u8, 20, 1, 0, 0, 0];
-        message.extend(publish);
-        client.write_vectored(&[IoSlice::new(&message)]).unwrap();
-        let Ok(Event::Requested(request)) = driver.next_event(&wake, None) else {
-            panic!("publish")
-        };
-        driver
-            .session_mut()
-            .answer(Instant::now(), &request, Ok(()))
-            .unwrap();
-        assert_eq!(driver.poll_event(), Some(Event::Ready));
+        grant(
+            &mut driver,
+            &mut client,
+            b"\x02\0\x07publish\0\x40\x14\0\0\0\0\0\0\x05\x02\0\x03key",
+        );
 
         // One message of audio in so many of a type that nobody knows.
         let mut burst = AUDIO.to_vec();

@@ -249,7 +249,7 @@ mod tests {
         ) -> Result<Socket, Error> {
             let mut target = self.target(scheme, host);
             change(&mut target);
-            let result = dial_tcp(&target, Some(LONG), &Wake::new().unwrap());
+            let result = dial_tcp(&target, None, Some(LONG), &Wake::new().unwrap());
             self.thread.join().unwrap();
             result
         }
@@ -292,6 +292,20 @@ mod tests {
                 socket.read(&mut input, 5).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn an_address_is_that_of_the_proxy() {
+        let script = || vec![Hear(CONNECT), Say(b"HTTP/1.1 200 OK\r\n\r\n")];
+        let proxy = Scripted::start(vec![script(), script()]);
+        let mut target = proxy.target("http://", "live.example");
+        let wake = Wake::new().unwrap();
+        let socket = dial_tcp(&target, None, Some(LONG), &wake).unwrap();
+        // Another one of that name would not know what the first has been told.
+        let url = format!("http://proxy.invalid:{}", proxy.port);
+        target.proxy = Some(Proxy::parse(&url).unwrap());
+        dial_tcp(&target, Some(socket.peer_addr()), Some(LONG), &wake).unwrap();
+        proxy.thread.join().unwrap();
     }
 
     #[test]
@@ -527,7 +541,7 @@ mod tests {
             let target = proxy.target("http://", "live.example");
             let timeout = Duration::from_millis(100);
             let start = Instant::now();
-            let fault = fault(dial_tcp(&target, Some(timeout), &Wake::new().unwrap()));
+            let fault = fault(dial_tcp(&target, None, Some(timeout), &Wake::new().unwrap()));
             assert!(matches!(fault, ProxyFault::Silent), "{fault:?}");
             assert!(start.elapsed() >= timeout);
             proxy.thread.join().unwrap();
@@ -541,7 +555,7 @@ mod tests {
         let cancel = Arc::new(Wake::new().unwrap());
         let dialling = {
             let cancel = Arc::clone(&cancel);
-            thread::spawn(move || dial_tcp(&target, None, &cancel))
+            thread::spawn(move || dial_tcp(&target, None, None, &cancel))
         };
         // Whether the request is out already or not: it never returns without the wake.
         cancel.wake();
@@ -565,7 +579,7 @@ mod tests {
         let cancel = Arc::new(Wake::new().unwrap());
         let dialling = {
             let cancel = Arc::clone(&cancel);
-            thread::spawn(move || dial_tcp(&target, None, &cancel))
+            thread::spawn(move || dial_tcp(&target, None, None, &cancel))
         };
         let (mut client, _) = listener.accept().unwrap();
         let mut heard = [0; CONNECT.len()];
@@ -593,7 +607,7 @@ mod tests {
                 tcp: TcpOptions::default(),
                 proxy: Some(Proxy::parse(proxy).unwrap()),
             };
-            dial_tcp(&target, Some(LONG), &Wake::new().unwrap())
+            dial_tcp(&target, None, Some(LONG), &Wake::new().unwrap())
         };
         let proxy = format!("http://me:hunter2@127.0.0.1:{port}");
         let error = dial(&proxy).unwrap_err();

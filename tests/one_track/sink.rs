@@ -297,3 +297,48 @@ fn connect_is_silent_of_enhanced_rtmp_if_it_is_not_wanted() -> Result<()> {
     server.join_one()?;
     Ok(())
 }
+
+#[test]
+fn frames_are_left_out_with_one_warning() -> Result<()> {
+    let server = server(1)?;
+    // Without codec_data the header has to be made of the first frame.
+    let pipeline = publisher(
+        &server,
+        "appsrc name=source format=time caps=video/x-av1,stream-format=obu-stream,alignment=tu",
+    )?;
+    let source = pipeline.element("source")?;
+    let push = |bytes: &'static [u8], millis| {
+        let mut buffer = gst::Buffer::from_slice(bytes);
+        {
+            let buffer = buffer.get_mut().expect("a new buffer is ours alone");
+            buffer.set_pts(gst::ClockTime::from_mseconds(millis));
+            buffer.set_dts(gst::ClockTime::from_mseconds(millis));
+        }
+        let flow = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+        assert_eq!(flow, gst::FlowReturn::Ok);
+    };
+    // Frames without a sequence header, and one with it.
+    for frame in 0..5 {
+        push(b"\x32\x02\x10\x00", 40 * frame);
+    }
+    push(
+        b"\x12\x00\x0a\x0a\x00\x00\x00\x02\xaf\xff\x80\x5f\x00\x08\x32\x02\x10\x00",
+        200,
+    );
+    let flow = source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    assert_eq!(flow, gst::FlowReturn::Ok);
+    pipeline.play()?;
+    let warnings = pipeline.warnings_until_eos()?;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("A frame is left out: this is not AV1: "),
+        "{warnings:?}"
+    );
+    let connection = server.join_one()?;
+    assert_eq!(
+        connection.of_type(type_id::VIDEO).count(),
+        3,
+        "header, frame, end"
+    );
+    Ok(())
+}

@@ -169,3 +169,43 @@ fn texts_with_a_nul_are_no_panic() -> Result<()> {
     assert_eq!(title.as_ref().map(|title| title.get()), Some("a\u{fffd}b"));
     Ok(())
 }
+
+#[test]
+fn upstreams_tags_reach_the_pads_that_come_after_them() -> Result<()> {
+    let harness = Harness::in_bytes()?;
+    let mut upstream = gst::TagList::new();
+    {
+        let tags = upstream.make_mut();
+        tags.set_scope(gst::TagScope::Global);
+        tags.add::<gst::tags::Title>(&"upstream's", gst::TagMergeMode::Append);
+        tags.add::<gst::tags::Organization>(&"a station", gst::TagMergeMode::Append);
+    }
+    assert!(harness.event(gst::event::Tag::new(upstream.clone())));
+    let global = |pad: &str| {
+        let tags = tags_of(&harness, pad, gst::TagScope::Global)?;
+        Ok::<_, Failure>((
+            tags.get::<gst::tags::Title>().map(|tag| tag.get().to_owned()),
+            tags.get::<gst::tags::Organization>()
+                .map(|tag| tag.get().to_owned()),
+        ))
+    };
+    let station = Some("a station".to_owned());
+
+    harness.push(header(true, true))?;
+    harness.push(video(0, AVC_HEADER))?;
+    harness.push(audio(0, AAC_HEADER))?;
+    harness.push(video(0, KEY))?;
+    for pad in ["video_0", "audio_0"] {
+        assert_eq!(
+            global(pad)?,
+            (Some("upstream's".into()), station.clone()),
+            "{pad}"
+        );
+    }
+    // The stream itself knows better, and takes nothing else away.
+    harness.push(metadata(&[("title", "the stream's".into())]))?;
+    assert_eq!(global("video_0")?, (Some("the stream's".into()), station.clone()));
+    assert!(harness.event(gst::event::Tag::new(upstream)));
+    assert_eq!(global("audio_0")?, (Some("the stream's".into()), station));
+    Ok(())
+}

@@ -222,6 +222,9 @@ fn what_is_not_supported_yet_says_so() -> Result<()> {
             "{location}: {problem:?}"
         );
         problem.expect("CoreError::NotImplemented", expected)?;
+        // The base class says nothing of its own behind it.
+        let more = sink.problems();
+        assert!(more.is_empty(), "{location}: {more:?}");
     }
     Ok(())
 }

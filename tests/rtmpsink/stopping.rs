@@ -133,6 +133,37 @@ fn eos_that_cannot_be_sent_is_an_error_after_timeout() -> Result<()> {
 }
 
 #[test]
+fn eos_warns_of_a_slow_peer_that_may_not_have_read_to_the_end() -> Result<()> {
+    let server = Server::start(|script| {
+        let mut client = script.accept()?;
+        client.accept_publish(1)?;
+        client.wait_for_cue()?;
+        client.read_media(9)?;
+        // What follows stays where it is.
+        client.wait_for_cue()
+    })?;
+    let sink = Sink::playing_with(&server.url("live", "key"), &[("timeout", "3")])?;
+    let (count, push) = sink.push_until_blocked(heavy_frame)?;
+    assert_eq!(count, 9);
+    server.cue();
+    push.wait()?.context("the last push")?;
+    assert!(sink.warnings().is_empty());
+    let eos = sink.begin_eos()?;
+    let message = sink.wait_for(&[gst::MessageType::Warning, gst::MessageType::Eos])?;
+    let gst::MessageView::Warning(warning) = message.view() else {
+        return Err(Failure::new(format!("no warning, but {message:?}")));
+    };
+    let said = warning.error();
+    assert!(said.matches(gst::ResourceError::Write), "{said}");
+    assert!(said.message().contains("has acknowledged 0 of 167"), "{said}");
+    assert!(eos.wait()?);
+    sink.wait_for_eos()?;
+    server.cue();
+    server.join_one()?;
+    Ok(())
+}
+
+#[test]
 fn eos_does_not_wait_for_a_peer_that_keeps_its_side_open() -> Result<()> {
     let server = Server::start(|script| {
         let mut client = script.accept()?;
@@ -155,6 +186,8 @@ fn eos_does_not_wait_for_a_peer_that_keeps_its_side_open() -> Result<()> {
 fn eos_without_data_comes_at_once() -> Result<()> {
     let server = Server::start(|script| {
         let mut client = script.accept()?;
+        // Does not answer, and stays for as long as the client does.
+        client.read_raw(C0C1)?;
         client.read_to_end()
     })?;
     let sink = Sink::playing(&server.url("live", "key"))?;

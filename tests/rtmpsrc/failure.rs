@@ -386,7 +386,6 @@ fn what_is_not_supported_yet_is_told_when_it_starts() -> Result<()> {
         ("rtmp://127.0.0.1/live/key", vec![("authmod", "adobe")]),
         ("rtmp://127.0.0.1/live/key", vec![("scheme", "rtmps")]),
         ("rtmp://127.0.0.1/live/key", vec![("secure-token", "x")]),
-        ("rtmp://127.0.0.1/live/key swfVfy=1", vec![]),
     ] {
         let source = Source::with(location, &properties)?;
         assert!(
@@ -396,6 +395,38 @@ fn what_is_not_supported_yet_is_told_when_it_starts() -> Result<()> {
         source
             .wait_for_error()?
             .expect("CoreError::NotImplemented", "Not supported yet")?;
+        // The base class says nothing of its own behind it.
+        let more = source.errors();
+        assert!(more.is_empty(), "{location}: {more:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn network_settings_that_cannot_be_used_are_told_when_it_starts() -> Result<()> {
+    for (name, value, said) in [
+        (
+            "proxy",
+            "127.0.0.1:1080",
+            "does not begin with a scheme of proxies",
+        ),
+        ("proxy", "socks4://me:hunter2@127.0.0.1", "SOCKS 4 does not know"),
+        ("bind-address", "localhost", "not an IP address"),
+        (
+            "bind-interface",
+            "an_interface_of_many_bytes",
+            "not the name of a network interface",
+        ),
+    ] {
+        let source = Source::with("rtmp://127.0.0.1/live/key", &[(name, value)])?;
+        assert!(
+            source.pipeline.set_state(gst::State::Playing).is_err(),
+            "{name}={value}"
+        );
+        let error = source.wait_for_error()?;
+        error.expect("ResourceError::Settings", said)?;
+        assert!(!error.sentence.contains("hunter2"), "{error:?}");
+        assert!(source.errors().is_empty(), "{name}={value}");
     }
     Ok(())
 }

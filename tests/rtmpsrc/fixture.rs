@@ -422,6 +422,17 @@ impl Source {
         }
     }
 
+    /// All errors that have come since.
+    pub fn errors(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        while let Some(message) = self.bus.pop_filtered(&[gst::MessageType::Error]) {
+            if let gst::MessageView::Error(error) = message.view() {
+                problems.push(Problem::new(&error.error(), error.debug()));
+            }
+        }
+        problems
+    }
+
     pub fn wait_for_warning(&self) -> Result<Problem> {
         let message = self.wait_for_message(&[
             gst::MessageType::Warning,

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::prelude::*;
 use gstrtmp::message::{Level, Status};
+use gstrtmp::url::Proxy;
 
 use super::fixture::*;
-use crate::support::Result;
 use crate::support::script::connect_error;
+use crate::support::{Failure, Result};
 
 const KEY: &str = "kEyOfThisStream";
 const TOKEN: &str = "tOkEnOfThisTest";
@@ -111,4 +112,53 @@ fn errors_and_statuses_show_none_either() -> Result<()> {
             return Ok(());
         }
     }
+}
+
+#[test]
+fn the_login_of_a_proxy_shows_in_neither() -> Result<()> {
+    let logs = record_logs();
+    let login = Proxy::parse(&format!("http://{TOKEN}:{KEY}@127.0.0.1"))?
+        .basic_authorization()
+        .ok_or(Failure::new("a login"))?;
+    let encoded = login.expose().trim_start_matches("Basic ").to_owned();
+    let request = format!(
+        "CONNECT 127.0.0.1:1935 HTTP/1.1\r\nHost: 127.0.0.1:1935\r\nProxy-Authorization: {}\r\n\r\n",
+        login.expose()
+    );
+    let echo = request.clone();
+    let refusing = serving(move |client| {
+        let heard = client.read_raw(echo.len())?;
+        assert_eq!(heard, echo.as_bytes());
+        // As a debugging page of a proxy may.
+        client.send_raw(format!("HTTP/1.1 407 {echo}").as_bytes())?;
+        client.finish()
+    })?;
+    let at = refusing.url("live", "x");
+    let refusing_at = at.trim_start_matches("rtmp://").trim_end_matches("/live/x");
+    let mut messages = Vec::new();
+    for (proxy, said) in [
+        (format!("http://{TOKEN}:{KEY}@{refusing_at}"), "refused the login"),
+        (
+            format!("socks5h://{TOKEN}:{KEY}@127.0.0.1:1"),
+            "refused the connection",
+        ),
+        (format!("socks4://{TOKEN}:{KEY}@127.0.0.1"), "SOCKS 4"),
+        (format!("{TOKEN}://{KEY}@127.0.0.1"), "scheme"),
+        (format!("http://{TOKEN}:{KEY}/@127.0.0.1"), "behind its port"),
+    ] {
+        let source = Source::with("rtmp://127.0.0.1/live/x", &[("proxy", &proxy)])?;
+        // Some cannot be started at all, and say why on the bus.
+        let _ = source.pipeline.set_state(gst::State::Playing);
+        let error = source.wait_for_error()?;
+        assert!(error.sentence.contains(said), "{error:?}");
+        messages.push(format!("{error:?}"));
+        source.stop()?;
+    }
+    let lines = logs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for line in lines.iter().chain(&messages) {
+        for secret in [KEY, TOKEN, &encoded] {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
+    Ok(())
 }

@@ -92,6 +92,14 @@ pub(crate) fn src_template(kind: TrackKind) -> gst::Caps {
     })
 }
 
+/// FLV, or one elementary stream that `template` has.
+pub(crate) fn flv_or(template: fn(TrackKind) -> gst::Caps) -> gst::Caps {
+    let mut caps = gst::Caps::new_empty_simple("video/x-flv");
+    caps.merge(template(TrackKind::Video));
+    caps.merge(template(TrackKind::Audio));
+    caps
+}
+
 fn parse(caps: &str) -> gst::Caps {
     gst::Caps::from_str(caps).expect("a test parses each of the constants")
 }

@@ -183,6 +183,11 @@ impl RtmpDemux {
                 let _ = self.act(actions);
                 true
             }
+            // Kept for the pads to come as well.
+            gst::EventView::Tag(tags) if tags.tag().scope() == gst::TagScope::Global => {
+                self.pads.push_upstream_tags(tags.tag_owned());
+                true
+            }
             gst::EventView::StreamCollection(_) => true,
             gst::EventView::FlushStop(_) => {
                 lock(&self.demux).flush();

@@ -23,6 +23,8 @@ struct State {
     flows: gst_base::UniqueFlowCombiner,
     group: Option<gst::GroupId>,
     segment: Option<gst::Event>,
+    /// Tags of the whole stream: those that upstream has sent, and those of its metadata.
+    upstream_tags: Option<gst::TagList>,
     tags: Option<gst::TagList>,
 }
 
@@ -70,7 +72,7 @@ impl Pads {
         let collection = gst::StreamCollection::builder(sink.stream_id().as_deref())
             .streams(streams)
             .build();
-        let (segment, global) = (state.segment.clone(), state.tags.clone());
+        let (segment, global) = (state.segment.clone(), state.global_tags());
         let others: Vec<_> = state.pads().filter(|pad| pad.parent().is_some()).collect();
         drop(state);
         let event = gst::event::StreamCollection::new(&collection);
@@ -106,11 +108,25 @@ impl Pads {
         self.push_event(&event);
     }
 
-    /// Remembers tags of the whole stream, and pushes them.
-    pub(super) fn push_tags(&self, mut tags: gst::TagList) {
-        tags.make_mut().set_scope(gst::TagScope::Global);
-        lock(&self.0).tags = Some(tags.clone());
-        self.push_event(&gst::event::Tag::new(tags));
+    /// Remembers tags of the whole stream, in place of those before, and pushes them.
+    pub(super) fn push_tags(&self, tags: gst::TagList) {
+        self.push_global_tags(|state| state.tags = Some(tags));
+    }
+
+    /// The same with what upstream says; the metadata knows better.
+    pub(super) fn push_upstream_tags(&self, tags: gst::TagList) {
+        self.push_global_tags(|state| state.upstream_tags = Some(tags));
+    }
+
+    fn push_global_tags(&self, change: impl FnOnce(&mut State)) {
+        let tags = {
+            let mut state = lock(&self.0);
+            change(&mut state);
+            state.global_tags()
+        };
+        if let Some(tags) = tags {
+            self.push_event(&gst::event::Tag::new(tags));
+        }
     }
 
     /// Pushes an event to all. Whether one of them took it.
@@ -181,6 +197,16 @@ impl Pads {
 }
 
 impl State {
+    /// What is known of the whole stream.
+    fn global_tags(&self) -> Option<gst::TagList> {
+        let mut tags = match (&self.upstream_tags, &self.tags) {
+            (Some(upstream), Some(own)) => upstream.merge(own, gst::TagMergeMode::Replace),
+            (tags, None) | (None, tags) => tags.clone()?,
+        };
+        tags.make_mut().set_scope(gst::TagScope::Global);
+        Some(tags)
+    }
+
     fn pads(&self) -> impl Iterator<Item = gst::Pad> + '_ {
         self.outputs.iter().map(|output| output.pad.clone())
     }

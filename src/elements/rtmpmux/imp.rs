@@ -733,7 +733,7 @@ impl RtmpMux {
     /// Goes on without a frame. The application is told of the first one of its kind, the log of all.
     fn leave_out(&self, pad: &RtmpMuxPad, error: &track::Error) {
         gst::warning!(CAT, obj = pad, "a frame is left out: {error}");
-        if lock(&pad.imp().track).tells(error) {
+        if lock(&pad.imp().track).told.is_new(error) {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Mux,

@@ -1,6 +1,5 @@
 //! A track: its properties, and its encoder once caps have come.
 
-use std::mem::{Discriminant, discriminant};
 use std::sync::Mutex;
 
 use gst::glib;
@@ -12,7 +11,7 @@ use once_cell::sync::Lazy;
 
 use crate::elements::enums::EnhancedRtmp;
 use crate::elements::lock;
-use crate::elements::track::{self, TagBody, Times, TrackEncoder, TrackKind};
+use crate::elements::track::{TagBody, Times, Told, TrackEncoder, TrackKind};
 
 /// What the properties say.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +36,7 @@ pub(super) struct Track {
     /// It has been told that timestamps went backward.
     pub(super) has_gone_backward: bool,
     /// What has been told of frames that were left out.
-    told: Vec<Discriminant<track::Error>>,
+    pub(super) told: Told,
 }
 
 impl Track {
@@ -47,16 +46,6 @@ impl Track {
             return None;
         }
         self.encoder.as_ref()?.end()
-    }
-
-    /// Whether this is the first of its kind: others say nothing new to an application.
-    pub(super) fn tells(&mut self, error: &track::Error) -> bool {
-        let kind = discriminant(error);
-        let is_new = !self.told.contains(&kind);
-        if is_new {
-            self.told.push(kind);
-        }
-        is_new
     }
 }
 

@@ -16,12 +16,11 @@ use super::input::{Fault, Input};
 use crate::elements::enums::StopCommands;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
-use crate::elements::track::TrackKind;
 use crate::elements::{SOONEST_FAILURE, caps, lock, post_status, stats};
 use crate::flv;
 use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, PublishKind, Support};
 use crate::transport::wake::Wake;
-use crate::transport::{self, Connection, LostHook, Stats, Stopped};
+use crate::transport::{self, Connection, Farewell, LostHook, Stats, Stopped};
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("rtmpsink", gst::DebugColorFlags::empty(), Some("RTMP publisher")));
@@ -180,9 +179,7 @@ impl ElementImpl for RtmpSink {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
-            let mut caps = gst::Caps::new_empty_simple("video/x-flv");
-            caps.merge(caps::sink_template(TrackKind::Video));
-            caps.merge(caps::sink_template(TrackKind::Audio));
+            let caps = caps::flv_or(caps::sink_template);
             gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &caps)
                 .into_iter()
                 .collect()
@@ -195,6 +192,7 @@ impl ElementImpl for RtmpSink {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
+            gst::StateChange::NullToReady => self.check_settings()?,
             gst::StateChange::ReadyToPaused => {
                 if let Some(wakes) = self.wakes.get() {
                     wakes.closing.reset();
@@ -232,14 +230,8 @@ impl BaseSinkImpl for RtmpSink {
                 closing: Wake::new().map_err(|e| error::no_resources(&e))?,
             })
         })?;
-        let warnings = lock(&self.settings).0.warnings();
-        for warning in warnings {
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
-        }
-        // Also checks the settings when the connection is made later, so that mistakes show at once.
-        let prepared = self.prepare()?;
         if self.connects_at_once() {
-            self.open(prepared)?;
+            self.connect()?;
         }
         Ok(())
     }
@@ -324,20 +316,25 @@ impl URIHandlerImpl for RtmpSink {
     }
 
     fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
-        if self.obj().current_state() > gst::State::Ready {
-            return Err(glib::Error::new(
-                gst::URIError::BadState,
-                "The URI cannot change while publishing",
-            ));
-        }
-        lock(&self.settings)
-            .0
-            .set_location(Some(uri))
-            .map_err(|fault| glib::Error::new(gst::URIError::BadUri, &fault.to_string()))
+        let state = self.obj().current_state();
+        lock(&self.settings).0.set_uri(uri, state, "publishing")
     }
 }
 
 impl RtmpSink {
+    /// Tells of mistakes at once, whenever the connection is made; and before the base class starts the element,
+    /// which would follow its error with one of its own.
+    fn check_settings(&self) -> Result<(), gst::StateChangeError> {
+        let warnings = lock(&self.settings).0.warnings();
+        for warning in warnings {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
+        }
+        self.prepare().map(drop).map_err(|error| {
+            self.post_error_message(error);
+            gst::StateChangeError
+        })
+    }
+
     fn connects_at_once(&self) -> bool {
         lock(&self.settings).0.async_connect
     }
@@ -474,7 +471,12 @@ impl RtmpSink {
                 Ok(Some(message)) => rest.push(message),
                 Ok(None) => break None,
                 Err(Fault::Flv(error)) => break Some(error),
-                Err(Fault::Track(error)) => left_out.push(error),
+                Err(Fault::Track(error)) => {
+                    gst::warning!(CAT, imp = self, "a frame is left out: {error}");
+                    if input.tells(&error) {
+                        left_out.push(error);
+                    }
+                }
             }
         };
         let encrypted_now = input.encrypted();
@@ -540,8 +542,20 @@ impl RtmpSink {
         self.keep_stats(&connection);
         *lock(&self.connection) = None;
         let error = match closed {
-            Ok(()) => {
+            Ok(Farewell::Said) => {
                 gst::info!(CAT, imp = self, "published to the end");
+                return true;
+            }
+            Ok(Farewell::Unconfirmed { sent, acknowledged }) => {
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Write,
+                    (
+                        "The server has read slowly and not closed the connection in time. It has acknowledged {} of {} bytes: the rest may be lost.",
+                        acknowledged,
+                        sent
+                    )
+                );
                 return true;
             }
             Err(Stopped::Interrupted) => {

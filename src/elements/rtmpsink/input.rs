@@ -104,6 +104,14 @@ impl Input {
         }
     }
 
+    /// Whether a frame is the first to be left out for a reason of this kind.
+    pub(super) fn tells(&mut self, error: &track::Error) -> bool {
+        match self {
+            Self::Flv(_) => true,
+            Self::Track(track) => track.told.is_new(error),
+        }
+    }
+
     /// How many tags were left out because they are encrypted.
     pub(super) const fn encrypted(&self) -> u64 {
         match self {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::elements::enums::EnhancedRtmp;
-use crate::elements::track::{self, Changes, TagBody, Timeline, Times, TrackEncoder, on_meta_data};
+use crate::elements::track::{self, Changes, TagBody, Timeline, Times, Told, TrackEncoder, on_meta_data};
 use crate::flv::script;
 use crate::session::{Media, MediaKind};
 use crate::timestamp::Timestamp;
@@ -34,6 +34,8 @@ pub(super) struct Track {
     /// Frames that came in, and messages that go out ahead of them.
     input: VecDeque<(gst::Buffer, Option<Times>)>,
     output: VecDeque<Media>,
+    /// What has been told of frames that were left out.
+    pub(super) told: Told,
 }
 
 impl Track {
@@ -54,6 +56,7 @@ impl Track {
             metadata_sent: None,
             input: VecDeque::new(),
             output: VecDeque::new(),
+            told: Told::default(),
         })
     }
 

@@ -17,7 +17,7 @@ use super::properties::{self, SrcSettings};
 use super::stream::{Item, Segment, Stream, caps, header_buffer, time};
 use super::tags::{Output, Tags, is_frame, is_key_frame};
 use super::track::{Track, Wish};
-use crate::elements::caps::src_template;
+use crate::elements::caps::{flv_or, src_template};
 use crate::elements::enums::StartMode;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
@@ -125,9 +125,7 @@ impl ElementImpl for RtmpSrc {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
-            let mut caps = gst::Caps::new_empty_simple("video/x-flv");
-            caps.merge(src_template(TrackKind::Video));
-            caps.merge(src_template(TrackKind::Audio));
+            let caps = flv_or(src_template);
             gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &caps)
                 .into_iter()
                 .collect()
@@ -139,6 +137,9 @@ impl ElementImpl for RtmpSrc {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused {
+            self.check_settings()?;
+        }
         if transition == gst::StateChange::PausedToPlaying && self.obj().is_live() {
             self.may_drop(false);
             self.resumed.store(true, Ordering::Relaxed);
@@ -169,10 +170,6 @@ impl BaseSrcImpl for RtmpSrc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         self.wake
             .get_or_try_init(|| Wake::new().map_err(|error| error::no_resources(&error)))?;
-        let warnings = lock(&self.settings).0.warnings();
-        for warning in warnings {
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
-        }
         let is_live = lock(&self.settings).1.is_live;
         *lock(&self.stream) = Stream {
             tags: if is_live { Tags::live() } else { Tags::default() },
@@ -180,11 +177,9 @@ impl BaseSrcImpl for RtmpSrc {
             is_discont: true,
             ..Stream::default()
         };
-        // Also checks the settings when the connection is made later, so that mistakes show at once.
-        let prepared = self.prepare()?;
         let async_connect = lock(&self.settings).0.async_connect;
         if async_connect {
-            self.open(prepared)?;
+            self.open(self.prepare()?)?;
             self.may_drop(is_live);
         }
         Ok(())
@@ -333,20 +328,25 @@ impl URIHandlerImpl for RtmpSrc {
     }
 
     fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
-        if self.obj().current_state() > gst::State::Ready {
-            return Err(glib::Error::new(
-                gst::URIError::BadState,
-                "The URI cannot change while playing",
-            ));
-        }
-        lock(&self.settings)
-            .0
-            .set_location(Some(uri))
-            .map_err(|fault| glib::Error::new(gst::URIError::BadUri, &fault.to_string()))
+        let state = self.obj().current_state();
+        lock(&self.settings).0.set_uri(uri, state, "playing")
     }
 }
 
 impl RtmpSrc {
+    /// Tells of mistakes at once, whenever the connection is made; and before the base class starts the element,
+    /// which would follow its error with one of its own.
+    fn check_settings(&self) -> Result<(), gst::StateChangeError> {
+        let warnings = lock(&self.settings).0.warnings();
+        for warning in warnings {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
+        }
+        self.prepare().map(drop).map_err(|error| {
+            self.post_error_message(error);
+            gst::StateChangeError
+        })
+    }
+
     /// Whether the settings can be used, and what they come to.
     fn prepare(&self) -> Result<settings::Prepared, gst::ErrorMessage> {
         let wish = Wish::of(self.obj().src_pad());

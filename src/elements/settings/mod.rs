@@ -128,6 +128,16 @@ impl Settings {
         }
     }
 
+    /// Replaces the location by way of `gst::URIHandler`, which `doing` forbids in the element's `state`.
+    pub(super) fn set_uri(&mut self, uri: &str, state: gst::State, doing: &str) -> Result<(), glib::Error> {
+        if state > gst::State::Ready {
+            let why = format!("The URI cannot change while {doing}");
+            return Err(glib::Error::new(gst::URIError::BadState, &why));
+        }
+        self.set_location(Some(uri))
+            .map_err(|fault| glib::Error::new(gst::URIError::BadUri, &fault.to_string()))
+    }
+
     /// The location as it was written, secrets included; put together from its parts when one of them was set
     /// afterwards.
     pub(super) fn location(&self) -> String {
@@ -361,8 +371,8 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt::builder("timeout")
             .nick("Timeout")
             .blurb(
-                "Seconds that each of name look-up, TCP connection, handshake, connect, createStream, publish or \
-                 play, and a blocked write may take; 0 = no limit",
+                "Seconds that each of name look-up, TCP connection, proxy, handshake, connect, createStream, publish \
+                 or play, and a blocked write may take; 0 = no limit",
             )
             .default_value(DEFAULT_TIMEOUT)
             .mutable_ready()

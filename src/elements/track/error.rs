@@ -1,6 +1,7 @@
 //! Why a track cannot be written or read, in sentences for people.
 
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 
 use super::format::Format;
 use crate::flv::Unwritable;
@@ -53,3 +54,19 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// The kinds of errors that an application has been told of. Each frame of a bad track may have one.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Vec<Discriminant<Error>>);
+
+impl Told {
+    /// Whether `error` is the first of its kind: others say nothing new.
+    pub(crate) fn is_new(&mut self, error: &Error) -> bool {
+        let kind = discriminant(error);
+        let is_new = !self.0.contains(&kind);
+        if is_new {
+            self.0.push(kind);
+        }
+        is_new
+    }
+}

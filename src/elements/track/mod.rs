@@ -19,7 +19,7 @@ mod timeline;
 
 pub(crate) use self::decoder::{Mark, Output, TrackDecoder};
 pub(crate) use self::encoder::{Changes, TagBody, TrackEncoder};
-pub(crate) use self::error::Error;
+pub(crate) use self::error::{Error, Told};
 pub(crate) use self::format::{AudioFormat, Format, TrackKind, VideoFormat};
 pub(crate) use self::metadata::{TrackMetadata, on_meta_data, tags_of};
 pub(crate) use self::timeline::{Timeline, Times, clock_time, clock_time_of_millis};
