@@ -175,7 +175,7 @@ impl TagHeader {
     }
 
     /// Writes the eleven bytes of the header.
-    pub fn encode(&self, out: &mut BytesMut) {
+    pub fn encode(&self, out: &mut impl BufMut) {
         let filter = if self.encrypted { Self::FILTER } else { 0 };
         let [high, low @ ..] = self.timestamp.to_be_bytes();
         out.put_u8(filter | self.kind.type_id());

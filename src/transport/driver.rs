@@ -76,6 +76,17 @@ pub struct ByteTotals {
     pub sent: u64,
 }
 
+/// Calls of the system, each of which costs as much as to queue several small messages.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Calls {
+    /// Reads, those that found nothing included.
+    pub reads: u64,
+    /// Writes, those that the kernel had no room for included.
+    pub writes: u64,
+    /// Waits for the socket.
+    pub waits: u64,
+}
+
 /// See the module. `Debug` shows no bytes: those received may hold a stream key.
 pub struct Driver {
     carrier: Carrier,
@@ -93,7 +104,10 @@ pub struct Driver {
     /// An error that is due when the backlog has been taken.
     failure: Option<Error>,
     totals: ByteTotals,
+    calls: Calls,
     last_read: Instant,
+    /// Whether the last read has left nothing, so that waiting comes before the next one.
+    is_drained: bool,
     /// Since when bytes have been waiting without one of them going out.
     blocked_since: Option<Instant>,
     /// Whether the kernel has ever had to hold back bytes for the peer.
@@ -122,7 +136,9 @@ impl Driver {
             expendable: None,
             failure: None,
             totals: ByteTotals::default(),
+            calls: Calls::default(),
             last_read: now,
+            is_drained: false,
             blocked_since: None,
             has_blocked: false,
             write_timeout,
@@ -147,6 +163,11 @@ impl Driver {
     /// Bytes that crossed the socket up to now.
     pub const fn totals(&self) -> ByteTotals {
         self.totals
+    }
+
+    /// Calls of the system up to now.
+    pub const fn calls(&self) -> Calls {
+        self.calls
     }
 
     /// Caps what is sent, in kbit/s; 0 lifts the cap.
@@ -206,6 +227,14 @@ impl Driver {
             }
             self.fail_early()?;
             let now = Instant::now();
+            // Where nothing was left, a read would be in vain, and what time has made due may wait for the next.
+            if std::mem::take(&mut self.is_drained) && !self.carrier.has_input() {
+                match self.write(now) {
+                    Ok(()) => self.wait(now, wake, deadline, Wish::Read)?,
+                    Err(error) => self.failure = Some(error),
+                }
+                continue;
+            }
             // What waits for an answer of the owner is not added to without end.
             let progress = if self.is_full() {
                 Ok(Progress::Blocked)
@@ -427,7 +456,10 @@ impl Driver {
     /// One read and what the session makes of it.
     fn read(&mut self, now: Instant) -> Result<Progress, Error> {
         self.last_read = now;
-        match self.carrier.read(now, &mut self.input, READ_SIZE) {
+        self.calls.reads += 1;
+        let read = self.carrier.read(now, &mut self.input, READ_SIZE);
+        self.is_drained = read.is_ok() && self.carrier.socket().is_drained();
+        match read {
             Ok(0) => {
                 self.session.handle_input(now, Input::Eof)?;
                 // A session that had ended is content with the end of the bytes; nothing more will come.
@@ -441,7 +473,13 @@ impl Driver {
                 self.uncharged = self.uncharged.saturating_add(taken).min(MAX_SURROUNDINGS);
                 Ok(Progress::Made)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Progress::Blocked),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if self.input.is_empty() {
+                    // It would keep the block that it was received into.
+                    self.input = BytesMut::new();
+                }
+                Ok(Progress::Blocked)
+            }
             Err(error) => Err(self.io_error(error)),
         }
     }
@@ -470,6 +508,7 @@ impl Driver {
             } else {
                 gather::<MAX_SLICES>(&mut self.carrier, now, queue, allowance)
             };
+            self.calls.writes += 1;
             match written {
                 Ok(count) => {
                     queue.advance(count);
@@ -548,6 +587,7 @@ impl Driver {
         let until = [deadline, self.poll_timeout(now)].into_iter().flatten().min();
         let interest = self.interest(now);
         let timeout = until.map(|until| until.saturating_duration_since(now));
+        self.calls.waits += 1;
         let ready =
             poll(Some((self.carrier.socket(), interest)), wake, timeout).map_err(|e| self.io_error(e))?;
         if ready.woken {

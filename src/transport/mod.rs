@@ -33,6 +33,6 @@ pub mod wake;
 pub use self::carrier::Carrier;
 pub use self::connection::{Connection, LostHook, Stats};
 pub use self::dial::Target;
-pub use self::driver::{ByteTotals, Driver, Expendable, Stopped};
+pub use self::driver::{ByteTotals, Calls, Driver, Expendable, Stopped};
 pub use self::error::{Error, Phase, ProxyFault};
 pub use self::stream::Stream;

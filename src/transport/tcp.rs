@@ -19,11 +19,22 @@ use socket2::TcpKeepalive;
 
 use super::wake::Wake;
 
-/// Bytes allocated for receiving at a time. Larger blocks fall out of the cache and were measured slower.
+/// Bytes allocated for receiving at a time, at most. Larger blocks fall out of the cache and were measured slower.
 const RECEIVE_BLOCK: usize = 64 << 10;
 
-/// A block with less room than this is given up for a new one, so that reads do not become small.
-const LEAST_ROOM: usize = RECEIVE_BLOCK / 4;
+/// The same at first, and again when nothing comes: all that a publisher hears is a handshake and now and then an
+/// acknowledgement, and there may be hundreds of them in a process.
+const LEAST_BLOCK: usize = 4 << 10;
+
+/// How much longer the next block is when a read has filled what it was given.
+const GROWTH: usize = 4;
+
+/// A block is given up for a new one when less than this part of it is left, so that reads do not become small.
+const LEAST_PART: usize = 4;
+
+/// Reads in a row that find nothing, after which the next block is a small one. Who waits reads when something has
+/// come; so these are looks of the keepalive thread, a second of them.
+const IDLE_READS: u32 = 10;
 
 /// Slices that one vectored write takes: `IOV_MAX` of Linux and macOS, past which the call fails.
 const MAX_SLICES: usize = 1024;
@@ -189,6 +200,12 @@ pub struct Socket {
     room: BytesMut,
     /// What was read already and is to be read again; never empty.
     unread: Option<BytesMut>,
+    /// Bytes of the next block.
+    block: usize,
+    /// Reads in a row that found nothing.
+    idle_reads: u32,
+    /// Whether the last read left nothing behind, as far as it can tell.
+    is_drained: bool,
 }
 
 impl Socket {
@@ -199,6 +216,9 @@ impl Socket {
             peer,
             room: BytesMut::new(),
             unread: None,
+            block: LEAST_BLOCK,
+            idle_reads: 0,
+            is_drained: false,
         }
     }
 
@@ -216,8 +236,8 @@ impl Socket {
     /// of the stream.
     ///
     /// No byte is copied in user space if `buffer` is empty or ends with what the last read gave: the bytes
-    /// are received behind it in the same allocation and rejoined. They go on sharing that allocation, of 64
-    /// KiB, with everything split off of `buffer`.
+    /// are received behind it in the same allocation and rejoined. They go on sharing that allocation, of up to
+    /// 64 KiB, with everything split off of `buffer`. It is used again when nothing of it is in use.
     //
     // BytesMut has no safe way to receive into uninitialised capacity, so every byte is zeroed once, and only
     // once: when its block is allocated. Received over loopback at full speed that costs about 0.07 ns CPU a
@@ -229,18 +249,56 @@ impl Socket {
             let count = max.clamp(1, unread.len());
             buffer.unsplit(unread.split_to(count));
             self.unread(unread);
+            self.is_drained = false;
             return Ok(count);
         }
-        if self.room.len() < LEAST_ROOM {
-            self.room = BytesMut::zeroed(RECEIVE_BLOCK);
+        if self.room.len() < self.block / LEAST_PART || self.room.is_empty() {
+            self.make_room(buffer);
         }
         let limit = max.clamp(1, self.room.len());
         let (target, _) = self.room.split_at_mut(limit);
-        let received = uninterrupted(|| (&self.inner).read(target))?;
+        let received = match uninterrupted(|| (&self.inner).read(target)) {
+            Ok(received) => received,
+            Err(error) => {
+                self.is_drained = true;
+                self.idle_reads = self.idle_reads.saturating_add(1);
+                if self.idle_reads == IDLE_READS && self.block > LEAST_BLOCK {
+                    self.block = LEAST_BLOCK;
+                    self.room = BytesMut::new();
+                }
+                return Err(error);
+            }
+        };
+        self.idle_reads = 0;
+        self.is_drained = received < limit;
+        if received == limit && limit < max {
+            self.block = self.block.saturating_mul(GROWTH).min(RECEIVE_BLOCK);
+        }
         if received > 0 {
             buffer.unsplit(self.room.split_to(received));
         }
         Ok(received)
+    }
+
+    /// Makes a block of room: the last one, if nobody holds a part of it, which is so when messages were put
+    /// together from chunks or were small, or else a new one.
+    fn make_room(&mut self, buffer: &mut BytesMut) {
+        if buffer.is_empty() {
+            // It would hold the block without holding a byte of it.
+            *buffer = BytesMut::new();
+        }
+        self.room.clear();
+        if self.room.try_reclaim(self.block) {
+            self.room.resize(self.block, 0);
+        } else {
+            self.room = BytesMut::zeroed(self.block);
+        }
+    }
+
+    /// Whether the last read has taken all that had come, as far as it could tell: it was given more room than it
+    /// used. Then the next one is not worth its while before [`poll`] says so.
+    pub(super) const fn is_drained(&self) -> bool {
+        self.is_drained
     }
 
     /// Sends the front of `slices` and says how many bytes of it the system took; an incomplete write is

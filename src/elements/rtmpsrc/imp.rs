@@ -309,11 +309,13 @@ impl PushSrcImpl for RtmpSrc {
             if let Some(media) = self.handle(event)?
                 && lock(&self.stream).takes(&media)
             {
-                let mut batch = vec![media];
-                if self.begins_burst(&batch) {
+                if self.begins_burst(std::slice::from_ref(&media)) {
+                    let mut batch = vec![media];
                     self.gather(&connection, wake, |media| batch.push(media));
+                    self.put_out(batch);
+                } else {
+                    self.put_out([media]);
                 }
-                self.put_out(batch);
             }
         }
     }
@@ -514,7 +516,8 @@ impl RtmpSrc {
         };
         let mut stream = lock(&self.stream);
         let has_started = stream.tags.has_started();
-        let outputs: Vec<_> = batch.into_iter().map(|media| stream.tags.push(media)).collect();
+        let mut outputs = std::mem::take(&mut stream.outputs);
+        outputs.extend(batch.into_iter().map(|media| stream.tags.push(media)));
         let frames = || outputs.iter().flat_map(Output::frames);
         let first = frames().next();
         let edge = match start_mode {
@@ -524,7 +527,7 @@ impl RtmpSrc {
         let wants_header = stream.track.is_none() && !has_started && stream.tags.has_started();
         let header = wants_header.then(|| stream.tags.file_header());
         let mut header = header.map(|header| header_buffer(header, first));
-        for mut output in outputs {
+        for mut output in outputs.drain(..) {
             if let (Some(headers), None) = (output.headers.take(), &stream.track) {
                 stream.ready.push_back(Item::Caps(caps(headers)));
             }
@@ -545,10 +548,12 @@ impl RtmpSrc {
                 stream.segment = Some(segment);
                 stream.ready.push_back(Item::Segment(segment));
             }
-            for tag in output.tags {
+            for tag in output.tags.drain(..) {
                 stream.put_tag(tag);
             }
+            stream.tags.recycle(output.tags);
         }
+        stream.outputs = outputs;
     }
 
     /// After a pause, or a start that took long, a live stream goes on where it is by now: what came meanwhile is

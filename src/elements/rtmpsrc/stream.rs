@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use gst::prelude::*;
 
-use super::tags::{FlvTag, Tags, is_frame, is_key_frame};
+use super::tags::{FlvTag, Output, Tags, is_frame, is_key_frame};
 use super::track::Track;
 use crate::elements::track::clock_time_of_millis;
 use crate::session::{Event, Media, MediaKind};
@@ -21,6 +21,8 @@ pub(super) struct Stream {
     /// Instead of FLV, the one track that downstream wants.
     pub(super) track: Option<Track>,
     pub(super) ready: VecDeque<Item>,
+    /// Room for what messages become, kept from one to the next.
+    pub(super) outputs: Vec<Output>,
     /// The segment that buffers are put out in, once there is one.
     pub(super) segment: Option<Segment>,
     /// The next frame starts a segment of its own.
@@ -149,9 +151,9 @@ fn buffer(tag: FlvTag) -> gst::Buffer {
     } else {
         let mut buffer = gst::Buffer::new();
         if let Some(buffer) = buffer.get_mut() {
-            for part in [tag.head, tag.body, tag.trailer] {
-                buffer.append_memory(gst::Memory::from_slice(part));
-            }
+            buffer.append_memory(gst::Memory::from_slice(tag.head));
+            buffer.append_memory(gst::Memory::from_slice(tag.body));
+            buffer.append_memory(gst::Memory::from_slice(tag.trailer));
         }
         buffer
     };

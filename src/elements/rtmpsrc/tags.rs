@@ -3,7 +3,7 @@
 //! The tags begin with what a decoder needs: metadata and sequence headers that come ahead of the first frame are
 //! held back until that frame, so that they can be announced together and bear its time.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::flv::{
     AudioTag, FileHeader, Metadata, TagHeader, TagKind, VideoTag,
@@ -32,9 +32,9 @@ const SIGNED_LIMIT: i64 = 1 << 31;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct FlvTag {
     pub(super) kind: MediaKind,
-    pub(super) head: Bytes,
+    pub(super) head: [u8; TAG_HEADER_SIZE],
     pub(super) body: Bytes,
-    pub(super) trailer: Bytes,
+    pub(super) trailer: [u8; TRAILER_SIZE],
     /// Decoding and presentation time in milliseconds of the timeline.
     pub(super) dts: i64,
     pub(super) pts: i64,
@@ -69,6 +69,8 @@ pub(super) struct Tags {
     longest_gap: Option<i64>,
     has_video: bool,
     held: Vec<Media>,
+    /// Room for the tags of the next message: an allocation less for each.
+    room: Vec<FlvTag>,
     metadata: Option<Bytes>,
     audio_header: Option<Bytes>,
     video_header: Option<Bytes>,
@@ -197,11 +199,17 @@ impl Tags {
         }
     }
 
+    /// Takes the room back that the tags of an output had.
+    pub(super) fn recycle(&mut self, mut room: Vec<FlvTag>) {
+        room.clear();
+        self.room = room;
+    }
+
     /// Takes the next message of the server.
     pub(super) fn push(&mut self, media: Media) -> Output {
         let mut output = Output {
             headers: None,
-            tags: Vec::new(),
+            tags: std::mem::take(&mut self.room),
             is_restart: false,
         };
         let role = Role::of(&media);
@@ -290,7 +298,7 @@ impl Tags {
                 body,
             };
             if let Some(tag) = Self::tag(media, role, 0) {
-                headers.push([tag.head, tag.body, tag.trailer].concat().into());
+                headers.push([&tag.head[..], &tag.body, &tag.trailer].concat().into());
             }
         }
         headers
@@ -309,10 +317,8 @@ impl Tags {
             reason = "the low bits are meant"
         )]
         let header = TagHeader::new(kind, dts as u32, body.len()).ok()?;
-        let mut head = BytesMut::with_capacity(TAG_HEADER_SIZE);
-        header.encode(&mut head);
-        let mut trailer = BytesMut::with_capacity(TRAILER_SIZE);
-        trailer.put_u32(header.previous_tag_size());
+        let mut head = [0; TAG_HEADER_SIZE];
+        header.encode(&mut &mut head[..]);
         let (is_delta, composition_time) = match role {
             Role::Frame {
                 is_delta,
@@ -323,9 +329,9 @@ impl Tags {
         };
         Some(FlvTag {
             kind: media.kind,
-            head: head.freeze(),
+            head,
             body,
-            trailer: trailer.freeze(),
+            trailer: header.previous_tag_size().to_be_bytes(),
             dts,
             pts: dts.saturating_add(composition_time.into()).max(0),
             is_header: matches!(role, Role::Metadata | Role::AudioHeader | Role::VideoHeader),

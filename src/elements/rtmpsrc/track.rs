@@ -433,9 +433,9 @@ mod tests {
     fn tag(kind: MediaKind, is_frame: bool, body: &[u8]) -> FlvTag {
         FlvTag {
             kind,
-            head: Bytes::new(),
+            head: [0; 11],
             body: Bytes::copy_from_slice(body),
-            trailer: Bytes::new(),
+            trailer: [0; 4],
             dts: 40,
             pts: 40,
             is_header: !is_frame,
