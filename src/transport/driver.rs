@@ -706,10 +706,12 @@ fn limit<'a, 'b>(slices: &'b [IoSlice<'a>], bytes: usize) -> &'b [IoSlice<'a>] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::ServerConfig;
+    use crate::session::{ClientConfig, Intent, MediaKind, PublishKind, ServerConfig};
+    use crate::timestamp::Timestamp;
     use crate::transport::listener::Listener;
     use crate::transport::race::connect;
     use crate::transport::tcp::TcpOptions;
+    use bytes::Bytes;
     use std::net::{Ipv4Addr, SocketAddr};
 
     const LONG: Duration = Duration::from_secs(20);
@@ -1093,5 +1095,111 @@ mod tests {
             most = most.max(driver.totals().received - before);
         }
         assert!(most < MAX_READ_AHEAD + READ_SIZE as u64, "{most} bytes");
+    }
+
+    /// Both ends of a connection whose client publishes to the server.
+    fn publishing() -> (Driver, Driver, Wake) {
+        let wake = Wake::new().unwrap();
+        let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let options = TcpOptions::default();
+        let now = Instant::now();
+        let socket = connect(&[listener.local_addr().unwrap()], &options, &wake, now + LONG).unwrap();
+        assert!(listener.poll(&wake, None).unwrap().readable);
+        let accepted = listener.accept(&options).unwrap();
+        let intent = Intent::Publish {
+            kind: PublishKind::Live,
+        };
+        let config = ClientConfig::new(
+            intent,
+            "app".into(),
+            "rtmp://host/app".into(),
+            "key".into(),
+            [7; 32],
+        );
+        let mut client = Driver::new(socket, Session::client(Arc::new(config), now), None, now);
+        let server = Session::server(Arc::new(ServerConfig::new([8; 32])), now);
+        let mut server = Driver::new(accepted, server, None, now);
+        let mut is_ready = false;
+        while !is_ready {
+            let now = Instant::now();
+            client.service(now);
+            server.service(now);
+            while let Some(event) = server.poll_event() {
+                if let Event::Requested(request) = event {
+                    server.session_mut().answer(now, &request, Ok(())).unwrap();
+                    server.resume(now);
+                }
+            }
+            while let Some(event) = client.poll_event() {
+                is_ready |= event == Event::Ready;
+            }
+        }
+        (client, server, wake)
+    }
+
+    fn frame(at: u32, size: usize) -> Media {
+        Media {
+            kind: MediaKind::Video,
+            timestamp: Timestamp::from_millis(at),
+            head: Bytes::from_static(b"\x27\x01\0\0\0"),
+            body: Bytes::from(vec![1; size]),
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_write_and_a_list_of_messages_is_one_too() {
+        let (mut client, mut server, wake) = publishing();
+        let before = client.calls();
+        let begin = Instant::now();
+        for at in 0..100 {
+            client.send(Instant::now(), frame(at, 20_000)).unwrap();
+            client.flush(&wake, None).unwrap();
+            while !matches!(server.next_event(&wake, None).unwrap(), Event::Media(_)) {}
+        }
+        let after = client.calls();
+        assert_eq!((after.writes - before.writes, after.waits), (100, before.waits));
+        // Once in a while it looks for what the server says: a read with something, one in vain.
+        let looks = begin.elapsed().as_millis() / READ_INTERVAL.as_millis() + 1;
+        assert!(
+            u128::from(after.reads - before.reads) <= 2 * looks,
+            "{after:?} {before:?}"
+        );
+
+        let before = client.calls().writes;
+        for at in 100..300 {
+            client.send(Instant::now(), frame(at, 370)).unwrap();
+        }
+        client.flush(&wake, None).unwrap();
+        assert_eq!(client.calls().writes - before, 1);
+    }
+
+    #[test]
+    fn messages_that_are_there_cost_less_than_a_call_each_and_those_that_come_two() {
+        let (mut client, mut server, wake) = publishing();
+        let take = |server: &mut Driver| {
+            while !matches!(server.next_event(&wake, None).unwrap(), Event::Media(_)) {}
+        };
+        for at in 0..400 {
+            client.send(Instant::now(), frame(at, 370)).unwrap();
+        }
+        client.service(Instant::now());
+        let before = server.calls();
+        for _ in 0..400 {
+            take(&mut server);
+        }
+        let after = server.calls();
+        let calls = after.reads - before.reads + after.waits - before.waits + after.writes - before.writes;
+        assert!(calls <= 100, "{calls} calls for 400 messages");
+
+        // One by one: a wait and a read, and nothing in vain.
+        let before = server.calls();
+        for at in 400..450 {
+            client.send(Instant::now(), frame(at, 370)).unwrap();
+            client.service(Instant::now());
+            take(&mut server);
+        }
+        let after = server.calls();
+        assert!(after.reads - before.reads <= 55, "{before:?} {after:?}");
+        assert!(after.waits - before.waits <= 55, "{before:?} {after:?}");
     }
 }

@@ -72,14 +72,15 @@ fn run() {
             .as_ref()
             .is_some_and(|own| own.thread().id() == me)
     };
+    // Kept, so that a look allocates nothing.
+    let mut connections = Vec::new();
     let mut registry = lock();
     while is_mine(&registry) {
-        let connections: Vec<_> = registry.connections.iter().filter_map(Weak::upgrade).collect();
+        connections.extend(registry.connections.iter().filter_map(Weak::upgrade));
         drop(registry);
-        for connection in &connections {
+        for connection in connections.drain(..) {
             connection.service();
         }
-        drop(connections);
         registry = lock();
         if is_mine(&registry) {
             registry = CHANGED

@@ -249,6 +249,7 @@ impl Socket {
             let count = max.clamp(1, unread.len());
             buffer.unsplit(unread.split_to(count));
             self.unread(unread);
+            self.is_drained = false;
             return Ok(count);
         }
         if self.room.len() < self.block / LEAST_PART || self.room.is_empty() {

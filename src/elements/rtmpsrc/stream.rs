@@ -145,10 +145,25 @@ pub(super) fn header_buffer(header: Bytes, at: Option<i64>) -> gst::Buffer {
     buffer
 }
 
+/// A small tag in memory of GStreamer's own, which it allocates together with what it has to say of it.
+fn copy(tag: &FlvTag) -> Option<gst::Buffer> {
+    let size = tag.head.len() + tag.body.len() + tag.trailer.len();
+    if size > SMALL_TAG {
+        return None;
+    }
+    let mut buffer = gst::Buffer::with_size(size).ok()?;
+    let mut map = buffer.get_mut()?.map_writable().ok()?;
+    let (head, rest) = map.split_at_mut_checked(tag.head.len())?;
+    let (body, trailer) = rest.split_at_mut_checked(tag.body.len())?;
+    head.copy_from_slice(&tag.head);
+    body.copy_from_slice(&tag.body);
+    trailer.copy_from_slice(&tag.trailer);
+    drop(map);
+    Some(buffer)
+}
+
 fn buffer(tag: FlvTag) -> gst::Buffer {
-    let mut buffer = if tag.head.len() + tag.body.len() + tag.trailer.len() <= SMALL_TAG {
-        gst::Buffer::from_slice([&tag.head[..], &tag.body[..], &tag.trailer[..]].concat())
-    } else {
+    let mut buffer = copy(&tag).unwrap_or_else(|| {
         let mut buffer = gst::Buffer::new();
         if let Some(buffer) = buffer.get_mut() {
             buffer.append_memory(gst::Memory::from_slice(tag.head));
@@ -156,7 +171,7 @@ fn buffer(tag: FlvTag) -> gst::Buffer {
             buffer.append_memory(gst::Memory::from_slice(tag.trailer));
         }
         buffer
-    };
+    });
     if let Some(buffer) = buffer.get_mut() {
         buffer.set_dts(time(tag.dts));
         buffer.set_pts(time(tag.pts));
