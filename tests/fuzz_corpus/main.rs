@@ -9,8 +9,10 @@ mod client_session;
 mod demux;
 mod flv;
 mod flv_tag;
+mod handshake;
 mod owner;
 mod server_session;
+mod swf;
 mod url;
 
 use std::collections::BTreeSet;
@@ -27,7 +29,9 @@ const TARGETS: &[(&str, Body)] = &[
     ("demux", demux::run),
     ("flv", flv::run),
     ("flv_tag", flv_tag::run),
+    ("handshake", handshake::run),
     ("server_session", server_session::run),
+    ("swf", swf::run),
     ("url", url::run),
 ];
 
@@ -81,6 +85,16 @@ fn flv_survives_its_corpus() {
 #[test]
 fn flv_tag_survives_its_corpus() {
     replay("flv_tag");
+}
+
+#[test]
+fn handshake_survives_its_corpus() {
+    replay("handshake");
+}
+
+#[test]
+fn swf_survives_its_corpus() {
+    replay("swf");
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl Pipeline {
             Ok(_) => Ok(()),
             // The message on the bus says why.
             Err(error) => Err(self
-                .wait_for(wait::LONG, |_| Some(()))
+                .wait_for(Duration::ZERO, |_| None::<()>)
                 .err()
                 .unwrap_or_else(|| error.into())),
         }
