@@ -984,9 +984,9 @@ mod tests {
     fn a_large_slice_goes_out_at_the_rate() {
         let (mut driver, mut client) = accepted();
         let media = Media {
-            kind: session::MediaKind::Video,
-            timestamp: crate::timestamp::Timestamp::from_millis(0),
-            head: bytes::Bytes::new(),
+            kind: MediaKind::Video,
+            timestamp: Timestamp::from_millis(0),
+            head: Bytes::new(),
             body: vec![0; 100_000].into(),
         };
         grant(
