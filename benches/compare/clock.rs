@@ -20,7 +20,10 @@ pub(crate) fn sleep_until(at: u64) {
 }
 
 /// Nanoseconds as seconds.
-#[expect(clippy::cast_precision_loss, reason = "of no measurement more than 15 digits matter")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "of no measurement more than 15 digits matter"
+)]
 pub(crate) fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }

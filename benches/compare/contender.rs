@@ -57,6 +57,24 @@ impl Contender {
         }
     }
 
+    /// The sink, whatever its chunk size.
+    pub(crate) const fn plain_sink_name(self) -> &'static str {
+        match self {
+            Self::Rtmp2Large => Self::Rtmp2.sink_name(),
+            Self::Ours | Self::Rtmp2 | Self::Librtmp | Self::Plain => self.sink_name(),
+        }
+    }
+
+    /// Sink and source together.
+    pub(crate) const fn plugin_name(self) -> &'static str {
+        match self {
+            Self::Ours => "this plugin",
+            Self::Rtmp2 | Self::Rtmp2Large => "rtmp2",
+            Self::Librtmp => "librtmp",
+            Self::Plain => "plain calls",
+        }
+    }
+
     pub(crate) const fn source_name(self) -> &'static str {
         match self {
             Self::Ours => "rtmpsrc",

@@ -6,38 +6,73 @@
     clippy::disallowed_types,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
     missing_docs,
     reason = "it measures time, between processes of its own making"
 )]
 
+mod chart;
 mod clock;
 mod contender;
+mod crowd;
+mod path;
 mod peer;
 mod play;
 mod publish;
+mod report;
 mod runner;
+mod startup;
+mod suite;
 mod tally;
 mod terms;
 
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use lexopt::Arg;
+
+use self::runner::Runner;
+use self::suite::Results;
 use self::terms::Terms;
+
+const HELP: &str = "\
+Compares this plugin's elements with GStreamer's, and writes docs/performance.md. scripts/bench builds what it needs.
+
+Usage: compare --plugin LIBRARY [--quick] [--print]
+
+Options:
+      --plugin LIBRARY  measure this libgstrtmp.so
+      --quick           measure fewer points, for a shorter time
+      --print           print the report instead of writing it";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == "--baseline") {
-        baseline(std::path::Path::new(&arguments[1]));
-        return ExitCode::SUCCESS;
+    if arguments.first().is_none_or(|first| first.starts_with('-')) {
+        return match compare(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("bench: {error}");
+                ExitCode::FAILURE
+            }
+        };
     }
     let Some(terms) = Terms::parse(&arguments) else {
-        eprintln!("compare: use scripts/bench");
+        eprintln!("bench: {HELP}");
         return ExitCode::FAILURE;
     };
+    if terms.role.starts_with("peer-") {
+        peer::end_with_parent();
+    }
     // A peer ends with its connection, and an error of that is its end as well.
     match terms.role.as_str() {
         "peer-read" => _ = peer::read(&terms),
         "peer-read-plain" => _ = peer::read_plain(&terms),
         "peer-write" => _ = peer::write(&terms),
+        "peer-crowd" => _ = crowd::serve(&terms),
+        "crowd" => crowd::publish(&terms),
+        "startup-publish" => startup::publish(&terms),
+        "startup-play" => startup::play(&terms),
         "publish" => publish::throughput(&terms),
         "publish-latency" => publish::latency(&terms),
         "play" => play::throughput(&terms),
@@ -47,31 +82,43 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn baseline(plugin: &std::path::Path) {
-    use contender::Contender;
-    let runner = runner::Runner::new(plugin, 5, 500).expect("a copy of the plugin");
-    let video = Terms::new("publish").with("size", 20_000);
-    for (c, t) in runner.throughput(Contender::SINKS, &video) {
-        println!("publish 20 kB      {:28} {:7.0} MB/s {:6.3} CPU s/GB", c.sink_name(), t.rate, t.cpu);
-    }
-    for list in [0, 1] {
-        let audio = Terms::new("publish").with("size", 370).with("audio", 1).with("list", list);
-        for (c, t) in runner.throughput(Contender::SINKS, &audio) {
-            println!("publish 370 B list={list} {:28} {:9.0} messages/s", c.sink_name(), t.messages);
+/// Measures everything and writes the report.
+fn compare(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let mut is_quick = false;
+    let mut writes = true;
+    let mut plugin = None;
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("quick") => is_quick = true,
+            Arg::Long("print") => writes = false,
+            Arg::Long("plugin") => plugin = Some(PathBuf::from(parser.value()?)),
+            // What `cargo bench` says to each of them.
+            Arg::Long("bench") | Arg::Short('h') | Arg::Long("help") => {
+                println!("{HELP}");
+                return Ok(());
+            }
+            other => return Err(other.unexpected().into()),
         }
     }
-    for chunk in [128, 4096, 65536] {
-        let play = Terms::new("play").with("size", 20_000).with("chunk", chunk);
-        for (c, t) in runner.throughput(Contender::SOURCES, &play) {
-            println!("play 20 kB, chunks {chunk:5} {:18} {:7.0} MB/s {:6.3} CPU s/GB", c.source_name(), t.rate, t.cpu);
-        }
+    let plugin = plugin.ok_or("--plugin is missing; see --help")?;
+    gst::init()?;
+    let runner = if is_quick {
+        Runner::new(&plugin, 3, 250)?
+    } else {
+        Runner::new(&plugin, 5, 500)?
+    };
+    let results = Results::measure(&runner, is_quick);
+    let how = if is_quick {
+        "`scripts/bench --quick`"
+    } else {
+        "`scripts/bench`"
+    };
+    if writes {
+        report::write(Path::new(env!("CARGO_MANIFEST_DIR")), &results, how)?;
+        runner.say(format_args!("written to docs/performance.md"));
+    } else {
+        println!("{}", report::text(&results, how));
     }
-    let terms = Terms::new("publish-latency").with("size", 20_000).with("rate", 200).with("count", 200);
-    for (c, t) in runner.latency(Contender::SINKS, &terms) {
-        println!("push to peer       {:28} {:7.1} us, p99 {:7.1} us", c.sink_name(), t.median, t.p99);
-    }
-    let terms = Terms::new("play-latency").with("size", 20_000).with("chunk", 4096).with("rate", 200).with("count", 200);
-    for (c, t) in runner.latency(Contender::SOURCES, &terms) {
-        println!("peer to pad        {:28} {:7.1} us, p99 {:7.1} us", c.source_name(), t.median, t.p99);
-    }
+    Ok(())
 }

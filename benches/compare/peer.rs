@@ -6,15 +6,16 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use gstrtmp::session::{Event, Input, Media, MediaKind, ServerConfig, Session};
+use gstrtmp::session::{Event, Input, Media, MediaKind, Request, ServerConfig, Session};
 use gstrtmp::timestamp::Timestamp;
 
-use crate::clock;
 use crate::tally::{Counted, Tally};
 use crate::terms::Terms;
+use crate::{clock, path};
 
 /// Bytes of C0, C1 and C2, RTMP 1.0 section 5.2.
 const HANDSHAKE: usize = 1 + 1536 + 1536;
@@ -45,7 +46,7 @@ impl Peer {
     pub(crate) fn start(terms: &Terms) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("a program knows its file"))
             .args(terms.arguments())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the harness can start itself");
@@ -62,7 +63,9 @@ impl Peer {
     /// Waits for the line that begins with `word` and gives the numbers behind it.
     pub(crate) fn expect(&mut self, word: &str) -> Vec<u64> {
         let mut line = String::new();
-        self.output.read_line(&mut line).expect("the peer's line is readable");
+        self.output
+            .read_line(&mut line)
+            .expect("the peer's line is readable");
         let mut words = line.split_whitespace();
         assert_eq!(words.next(), Some(word), "what the peer said");
         words.map(|number| number.parse().expect("a number")).collect()
@@ -76,6 +79,14 @@ impl Drop for Peer {
     }
 }
 
+/// Ends this process when the one that started it has ended, however it did.
+pub(crate) fn end_with_parent() {
+    thread::spawn(|| {
+        let _ = io::stdin().read(&mut [0; 1]);
+        std::process::exit(1);
+    });
+}
+
 /// Prints one line at once.
 pub(crate) fn say(line: std::fmt::Arguments<'_>) {
     let mut stdout = io::stdout().lock();
@@ -83,11 +94,24 @@ pub(crate) fn say(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
-fn listen() -> TcpListener {
+pub(crate) fn listen() -> TcpListener {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on the loopback interface");
     let address = listener.local_addr().expect("a bound socket has an address");
     say(format_args!("port {}", address.port()));
     listener
+}
+
+/// The one connection that a peer serves, over a path with `delay` nanoseconds each way; with `accepted=1` the time is
+/// told at which it was there.
+fn connection(terms: &Terms) -> io::Result<TcpStream> {
+    let (stream, _) = listen().accept()?;
+    if terms.number("accepted") > 0 {
+        say(format_args!("accepted {}", clock::now()));
+    }
+    match terms.number("delay") {
+        0 => Ok(stream),
+        delay => path::lay(stream, delay),
+    }
 }
 
 /// A client that has come as far as media.
@@ -95,6 +119,8 @@ pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     pub(crate) session: Session,
     pub(crate) tally: Tally,
+    /// Of the stream.
+    pub(crate) name: String,
 }
 
 impl Client {
@@ -112,6 +138,7 @@ impl Client {
         let mut handshake = HANDSHAKE;
         let mut input = BytesMut::new();
         let mut buffer = vec![0; READ_SIZE];
+        let mut name = String::new();
         let mut is_ready = false;
         while !is_ready {
             let count = stream.read(&mut buffer)?;
@@ -132,6 +159,9 @@ impl Client {
                 while let Some(event) = session.poll_event() {
                     match event {
                         Event::Requested(request) => {
+                            if let Request::Publish { stream, .. } | Request::Play { stream, .. } = &request {
+                                name = stream.to_str_lossy().into_owned();
+                            }
                             session.answer(now, &request, Ok(())).expect("it has asked");
                             answered = true;
                         }
@@ -154,6 +184,7 @@ impl Client {
             stream,
             session,
             tally,
+            name,
         })
     }
 }
@@ -169,7 +200,7 @@ fn taken(session: &mut Session) -> Bytes {
 /// `times TIME ..` of each message since the mark before.
 pub(crate) fn read(terms: &Terms) -> io::Result<()> {
     let records = terms.number("record") > 0;
-    let (stream, _) = listen().accept()?;
+    let stream = connection(terms)?;
     let mut messages = 0_u64;
     let mut bytes = 0_u64;
     let mut times = Vec::new();
@@ -177,7 +208,11 @@ pub(crate) fn read(terms: &Terms) -> io::Result<()> {
         if !matches!(message.type_id, 8 | 9) {
             return;
         }
-        let now = if records || message.length == MARK { clock::now() } else { 0 };
+        let now = if records || message.length == MARK {
+            clock::now()
+        } else {
+            0
+        };
         if message.length == MARK {
             if records {
                 say_times(&mut times);
@@ -249,8 +284,8 @@ pub(crate) fn video_body(size: usize) -> Vec<u8> {
 
 /// A sequence header of AVC, ISO/IEC 14496-15 section 5.3.3.1.
 pub(crate) const SEQUENCE_HEADER: &[u8] = &[
-    0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 0x1e, 0xff, 0xe1, 0, 9, 0x67, 0x42, 0xc0, 0x1e, 0xda, 0x02, 0x80, 0xf6, 0x80,
-    1, 0, 4, 0x68, 0xce, 0x3c, 0x80,
+    0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 0x1e, 0xff, 0xe1, 0, 9, 0x67, 0x42, 0xc0, 0x1e, 0xda, 0x02, 0x80, 0xf6,
+    0x80, 1, 0, 4, 0x68, 0xce, 0x3c, 0x80,
 ];
 
 /// Messages of one size as a server sends them: first what opens the stream, then a block that can be repeated.
@@ -269,7 +304,9 @@ impl Prebuilt {
                 head: Bytes::new(),
                 body,
             };
-            session.send(Instant::now(), media).expect("a player that is ready");
+            session
+                .send(Instant::now(), media)
+                .expect("a player that is ready");
             at = at.advanced(1);
         };
         if kind == MediaKind::Video {
@@ -308,13 +345,14 @@ pub(crate) fn audio_body(size: usize) -> Vec<u8> {
 pub(crate) fn write(terms: &Terms) -> io::Result<()> {
     let size = terms.number("size") as usize;
     let chunk_size = u32::try_from(terms.number("chunk")).expect("a chunk size");
-    let (stream, _) = listen().accept()?;
+    let stream = connection(terms)?;
     let mut client = if terms.number("plain") > 0 {
         stream.set_nodelay(true)?;
         Client {
             session: player(chunk_size),
             stream,
             tally: Tally::new(),
+            name: String::new(),
         }
     } else {
         Client::accept(stream, chunk_size, |_| {})?
@@ -362,7 +400,13 @@ fn player(chunk_size: u32) -> Session {
         buffer_length: 0,
     };
     let text = |text: &str| Text::from(text);
-    let config = ClientConfig::new(intent, text("live"), text("rtmp://localhost/live"), text("bench"), [9; 32]);
+    let config = ClientConfig::new(
+        intent,
+        text("live"),
+        text("rtmp://localhost/live"),
+        text("bench"),
+        [9; 32],
+    );
     let mut client = Session::client(Arc::new(config), now);
     let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
     loop {

@@ -68,12 +68,16 @@ impl Player {
             .expect("a source has a pad")
             .link(&pad)
             .expect("it takes anything");
-        pipeline.set_state(gst::State::Playing).expect("the source starts");
+        pipeline
+            .set_state(gst::State::Playing)
+            .expect("the source starts");
         Self { pipeline, _pad: pad }
     }
 
-    fn stop(self) {
-        self.pipeline.set_state(gst::State::Null).expect("the source stops");
+    pub(crate) fn stop(self) {
+        self.pipeline
+            .set_state(gst::State::Null)
+            .expect("the source stops");
     }
 }
 
@@ -105,7 +109,9 @@ pub(crate) fn throughput(terms: &Terms) {
         None
     } else {
         gst::init().expect("GStreamer starts");
-        Some(Player::start(contender, peer.port, move |buffer| count(buffer.size())))
+        Some(Player::start(contender, peer.port, move |buffer| {
+            count(buffer.size())
+        }))
     };
     let bytes = || counted.bytes.load(Ordering::Relaxed);
     let buffers = || counted.buffers.load(Ordering::Relaxed);
@@ -159,7 +165,9 @@ pub(crate) fn latency(terms: &Terms) {
             let mut buffer = vec![0; 256 << 10];
             let mut total = 0;
             let mut opened = 0;
-            stream.set_read_timeout(Some(Duration::from_millis(150))).expect("a timeout above zero");
+            stream
+                .set_read_timeout(Some(Duration::from_millis(150)))
+                .expect("a timeout above zero");
             while let Ok(taken @ 1..) = stream.read(&mut buffer) {
                 opened += taken;
             }
@@ -192,7 +200,11 @@ pub(crate) fn latency(terms: &Terms) {
         .filter_map(|(write, arrival)| Some((*write, (*arrival)?)))
         .unzip();
     // rtmp2src keeps the last one until more comes.
-    assert!(arrivals.len() + 2 > count, "{} messages at the pad of {contender}", arrivals.len());
+    assert!(
+        arrivals.len() + 2 > count,
+        "{} messages at the pad of {contender}",
+        arrivals.len()
+    );
     report_times(&writes, &arrivals);
     if let Some(player) = player {
         player.stop();

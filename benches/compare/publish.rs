@@ -29,7 +29,11 @@ pub(crate) fn tag(type_id: u8, millis: u32, body: &[u8]) -> gst::Buffer {
 
 /// The body of the messages of a run.
 pub(crate) fn body(size: usize, is_audio: bool) -> Vec<u8> {
-    if is_audio { audio_body(size) } else { video_body(size) }
+    if is_audio {
+        audio_body(size)
+    } else {
+        video_body(size)
+    }
 }
 
 /// An element between a pad that feeds it and a peer.
@@ -39,19 +43,17 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Connects; what comes before the first tag is pushed already.
-    pub(crate) fn start(contender: Contender, port: u16) -> Self {
+    /// Connects; what comes before the first tag is pushed already. A chunk size of 0 is the element's own.
+    pub(crate) fn start(contender: Contender, port: u16, chunk_size: u64) -> Self {
         let sink = contender.element(true, &format!("rtmp://127.0.0.1:{port}/live/bench"));
+        if chunk_size > 0 {
+            sink.set_property_from_str("chunk-size", &chunk_size.to_string());
+        }
         let pipeline = gst::Pipeline::new();
         pipeline.add(&sink).expect("a pipeline takes an element");
         let pad = Self::feed(&sink);
         pipeline.set_state(gst::State::Playing).expect("the sink starts");
-        // librtmp reads beyond the end of a buffer that ends with the file header.
-        if contender != Contender::Librtmp {
-            // FLV 10.1 section E.2, and the size of the tag before the first.
-            let header = gst::Buffer::from_slice(*b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
-            pad.push(header).expect("the sink takes a file header");
-        }
+        Self::push_file_header(&pad, contender);
         Self { pipeline, pad }
     }
 
@@ -69,7 +71,16 @@ impl Publisher {
         pad
     }
 
-    fn stop(self) {
+    pub(crate) fn push_file_header(pad: &gst::Pad, contender: Contender) {
+        // librtmp reads beyond the end of a buffer that ends with the file header.
+        if contender != Contender::Librtmp {
+            // FLV 10.1 section E.2, and the size of the tag before the first.
+            let header = gst::Buffer::from_slice(*b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
+            pad.push(header).expect("the sink takes a file header");
+        }
+    }
+
+    pub(crate) fn stop(self) {
         self.pipeline.set_state(gst::State::Null).expect("the sink stops");
     }
 }
@@ -87,7 +98,7 @@ pub(crate) fn throughput(terms: &Terms) {
     let is_audio = terms.number("audio") > 0;
     let type_id = if is_audio { 8 } else { 9 };
     let mut peer = Peer::start(&Terms::new("peer-read"));
-    let publisher = Publisher::start(contender, peer.port);
+    let publisher = Publisher::start(contender, peer.port, terms.number("out-chunk"));
     let body = body(size, is_audio);
     let count = (BYTES_PREBUILT / size).clamp(2, MOST_PREBUILT);
     let buffers: Vec<gst::Buffer> = (0..count).map(|i| tag(type_id, i as u32, &body)).collect();
@@ -99,9 +110,15 @@ pub(crate) fn throughput(terms: &Terms) {
     let mut pushed = 0;
     let (started, cpu) = (clock::now(), clock::cpu());
     if terms.number("list") > 0 {
-        let lists: Vec<gst::BufferList> = buffers.chunks(LIST).map(|list| list.iter().cloned().collect()).collect();
+        let lists: Vec<gst::BufferList> = buffers
+            .chunks(LIST)
+            .map(|list| list.iter().cloned().collect())
+            .collect();
         for list in lists.iter().cycle() {
-            publisher.pad.push_list(list.clone()).expect("the sink takes a list");
+            publisher
+                .pad
+                .push_list(list.clone())
+                .expect("the sink takes a list");
             pushed += list.len() as u64;
             if clock::now() - started > duration {
                 break;
@@ -121,8 +138,16 @@ pub(crate) fn throughput(terms: &Terms) {
     push(mark());
     let seen = peer.expect("mark");
     let cpu = clock::cpu() - cpu;
-    assert_eq!(seen[1..], [pushed, pushed * size as u64], "messages and bytes at the peer");
-    say(format_args!("result {} {cpu} {pushed} {}", seen[0] - started, seen[2]));
+    assert_eq!(
+        seen[1..],
+        [pushed, pushed * size as u64],
+        "messages and bytes at the peer"
+    );
+    say(format_args!(
+        "result {} {cpu} {pushed} {}",
+        seen[0] - started,
+        seen[2]
+    ));
     publisher.stop();
 }
 
@@ -145,7 +170,11 @@ fn plain_throughput(size: usize, duration: u64) {
     stream.shutdown(Shutdown::Write).expect("the peer still reads");
     let seen = peer.expect("mark");
     let cpu = clock::cpu() - cpu;
-    say(format_args!("result {} {cpu} {pushed} {}", seen[0] - started, seen[2]));
+    say(format_args!(
+        "result {} {cpu} {pushed} {}",
+        seen[0] - started,
+        seen[2]
+    ));
 }
 
 /// Pushes `count` messages of `size` bytes, `rate` a second. Tells `result NANOSECONDS ..`: from each push until the
@@ -176,7 +205,7 @@ pub(crate) fn latency(terms: &Terms) {
     } else {
         gst::init().expect("GStreamer starts");
         let mut peer = Peer::start(&Terms::new("peer-read").with("record", 1));
-        let publisher = Publisher::start(contender, peer.port);
+        let publisher = Publisher::start(contender, peer.port, terms.number("out-chunk"));
         let push = |buffer| publisher.pad.push(buffer).expect("the sink takes a tag");
         push(tag(9, 0, &video_body(MARK)));
         peer.expect("times");

@@ -45,7 +45,10 @@ impl Runner {
     /// Measures the elements of the library at `plugin`.
     pub(crate) fn new(plugin: &Path, rounds: usize, milliseconds: u64) -> std::io::Result<Self> {
         let program = std::env::current_exe()?;
-        let folder = program.parent().expect("a file lies in a folder").join("compare-files");
+        let folder = program
+            .parent()
+            .expect("a file lies in a folder")
+            .join("compare-files");
         let plugins = folder.join("plugins");
         fs::create_dir_all(&plugins)?;
         fs::copy(plugin, plugins.join("libgstrtmp.so"))?;
@@ -76,6 +79,10 @@ impl Runner {
             .env_remove("GST_PLUGIN_SYSTEM_PATH")
             .env_remove("GST_PLUGIN_SYSTEM_PATH_1_0")
             .env_remove("GST_DEBUG");
+        if terms.number("heap") > 0 {
+            // One heap for all threads and sizes, whose size the kernel knows.
+            command.env("MALLOC_ARENA_MAX", "1").env("MALLOC_MMAP_THRESHOLD_", "1073741824");
+        }
         if contender == Contender::Ours {
             command.env("GST_PLUGIN_PATH", &self.plugins);
             command.env("GST_REGISTRY", self.folder.join("registry-ours.bin"));
@@ -88,7 +95,11 @@ impl Runner {
         let numbers = text
             .lines()
             .find_map(|line| line.strip_prefix("result "))
-            .map(|rest| rest.split_whitespace().filter_map(|word| word.parse().ok()).collect());
+            .map(|rest| {
+                rest.split_whitespace()
+                    .filter_map(|word| word.parse().ok())
+                    .collect()
+            });
         if numbers.is_none() {
             self.say(format_args!("{contender} failed: {:?}", terms.arguments()));
         }
@@ -96,25 +107,41 @@ impl Runner {
     }
 
     /// Every contender in turn, as many times as there are rounds.
-    pub(crate) fn rounds(&self, contenders: &[Contender], terms: &Terms) -> BTreeMap<Contender, Vec<Vec<u64>>> {
+    pub(crate) fn rounds(
+        &self,
+        contenders: &[Contender],
+        terms: &Terms,
+    ) -> BTreeMap<Contender, Vec<Vec<u64>>> {
         let mut results: BTreeMap<Contender, Vec<Vec<u64>>> = BTreeMap::new();
         for _ in 0..self.rounds {
             for contender in contenders {
-                results.entry(*contender).or_default().extend(self.run(*contender, terms));
+                results
+                    .entry(*contender)
+                    .or_default()
+                    .extend(self.run(*contender, terms));
             }
         }
         results
     }
 
     /// Medians of a role that tells `NANOSECONDS CPU MESSAGES BYTES`.
-    pub(crate) fn throughput(&self, contenders: &[Contender], terms: &Terms) -> BTreeMap<Contender, Throughput> {
+    pub(crate) fn throughput(
+        &self,
+        contenders: &[Contender],
+        terms: &Terms,
+    ) -> BTreeMap<Contender, Throughput> {
         let terms = terms.clone().with("milliseconds", self.milliseconds);
         let results = self.rounds(contenders, &terms);
         let all = results.into_iter().filter(|(_, runs)| !runs.is_empty());
         all.map(|(contender, runs)| {
             let each = |figure: &dyn Fn(f64, f64, f64, f64) -> f64| {
                 median(runs.iter().map(|run| {
-                    figure(clock::seconds(run[0]), clock::seconds(run[1]), run[2] as f64, run[3] as f64)
+                    figure(
+                        clock::seconds(run[0]),
+                        clock::seconds(run[1]),
+                        run[2] as f64,
+                        run[3] as f64,
+                    )
                 }))
             };
             let throughput = Throughput {
@@ -134,7 +161,10 @@ impl Runner {
         all.map(|(contender, mut runs)| {
             runs.iter_mut().for_each(|run| run.sort_unstable());
             let at = |part: f64| {
-                median(runs.iter().map(|run| run[((run.len() - 1) as f64 * part) as usize] as f64 / 1e3))
+                median(
+                    runs.iter()
+                        .map(|run| run[((run.len() - 1) as f64 * part) as usize] as f64 / 1e3),
+                )
             };
             let latency = Latency {
                 median: at(0.5),

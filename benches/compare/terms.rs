@@ -22,7 +22,11 @@ impl Terms {
         let (role, rest) = arguments.split_first()?;
         let values = rest
             .iter()
-            .map(|argument| argument.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+            .map(|argument| {
+                argument
+                    .split_once('=')
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            })
             .collect::<Option<_>>()?;
         Some(Self {
             role: role.clone(),
@@ -47,8 +51,8 @@ impl Terms {
 
     /// 0 if it was not given.
     pub(crate) fn number(&self, key: &str) -> u64 {
-        self.values
-            .get(key)
-            .map_or(0, |value| value.parse().unwrap_or_else(|_| panic!("{key} is a number")))
+        self.values.get(key).map_or(0, |value| {
+            value.parse().unwrap_or_else(|_| panic!("{key} is a number"))
+        })
     }
 }
