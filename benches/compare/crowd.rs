@@ -198,7 +198,10 @@ fn heap() -> u64 {
     let heap = text.split_once("[heap]").map_or("", |(_, rest)| rest);
     let line = heap.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next());
-    kilobytes.and_then(|number| number.parse::<u64>().ok()).expect("kilobytes") << 10
+    kilobytes
+        .and_then(|number| number.parse::<u64>().ok())
+        .expect("kilobytes")
+        << 10
 }
 
 /// What one publisher has sent.

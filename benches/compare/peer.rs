@@ -157,22 +157,14 @@ impl Client {
                     .expect("a client that speaks RTMP");
                 let mut answered = false;
                 while let Some(event) = session.poll_event() {
-                    match event {
-                        Event::Requested(request) => {
-                            if let Request::Publish { stream, .. } | Request::Play { stream, .. } = &request {
-                                name = stream.to_str_lossy().into_owned();
-                            }
-                            session.answer(now, &request, Ok(())).expect("it has asked");
-                            answered = true;
+                    if let Event::Requested(request) = &event {
+                        if let Request::Publish { stream, .. } | Request::Play { stream, .. } = request {
+                            name = stream.to_str_lossy().into_owned();
                         }
-                        Event::Ready => is_ready = true,
-                        Event::Connected
-                        | Event::Media(_)
-                        | Event::Status(_)
-                        | Event::Idle
-                        | Event::Eof
-                        | Event::Closed(_) => {}
+                        session.answer(now, request, Ok(())).expect("it has asked");
+                        answered = true;
                     }
+                    is_ready |= event == Event::Ready;
                 }
                 if !answered {
                     break;
@@ -415,13 +407,12 @@ fn player(chunk_size: u32) -> Session {
             .handle_input(now, Input::Stream(&mut to_server))
             .expect("our own client");
         while let Some(event) = server.poll_event() {
-            match event {
-                Event::Requested(request) => server.answer(now, &request, Ok(())).expect("it has asked"),
-                Event::Ready => {
-                    taken(&mut server);
-                    return server;
-                }
-                _ => {}
+            if let Event::Requested(request) = &event {
+                server.answer(now, request, Ok(())).expect("it has asked");
+            }
+            if event == Event::Ready {
+                taken(&mut server);
+                return server;
             }
         }
         to_client.extend_from_slice(&taken(&mut server));

@@ -81,7 +81,9 @@ impl Runner {
             .env_remove("GST_DEBUG");
         if terms.number("heap") > 0 {
             // One heap for all threads and sizes, whose size the kernel knows.
-            command.env("MALLOC_ARENA_MAX", "1").env("MALLOC_MMAP_THRESHOLD_", "1073741824");
+            command
+                .env("MALLOC_ARENA_MAX", "1")
+                .env("MALLOC_MMAP_THRESHOLD_", "1073741824");
         }
         if contender == Contender::Ours {
             command.env("GST_PLUGIN_PATH", &self.plugins);
