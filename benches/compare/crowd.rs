@@ -234,7 +234,9 @@ impl Connection {
             connection.marks = 1;
         } else {
             let mut marks = 0;
-            let client = Client::accept(stream, 4096, |message| marks += u32::from(message.length == MARK))?;
+            let client = Client::accept(stream, 4096, false, |message| {
+                marks += u32::from(message.length == MARK)
+            })?;
             connection.index = client.name.parse().expect("a number for a name");
             connection.marks = marks;
             connection.tally = Some(client.tally);

@@ -121,13 +121,17 @@ pub(crate) struct Client {
     pub(crate) tally: Tally,
     /// Of the stream.
     pub(crate) name: String,
+    /// What the session has not taken yet.
+    input: BytesMut,
 }
 
 impl Client {
-    /// Answers everything until media may flow; what the publisher sent by then is told to `counted`.
+    /// Answers everything until media may flow; what the publisher sent by then is told to `counted`. What
+    /// `is_enciphered` only the session can read.
     pub(crate) fn accept(
         mut stream: TcpStream,
         chunk_size: u32,
+        is_enciphered: bool,
         mut counted: impl FnMut(Counted),
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
@@ -148,7 +152,9 @@ impl Client {
             let bytes = &buffer[..count];
             let skipped = handshake.min(count);
             handshake -= skipped;
-            tally.feed(&bytes[skipped..], &mut counted);
+            if !is_enciphered {
+                tally.feed(&bytes[skipped..], &mut counted);
+            }
             input.extend_from_slice(bytes);
             loop {
                 let now = Instant::now();
@@ -165,6 +171,9 @@ impl Client {
                         answered = true;
                     }
                     is_ready |= event == Event::Ready;
+                    if let (Event::Media(media), true) = (event, is_enciphered) {
+                        counted(Counted::from(&media));
+                    }
                 }
                 if !answered {
                     break;
@@ -177,7 +186,17 @@ impl Client {
             session,
             tally,
             name,
+            input,
         })
+    }
+}
+
+impl From<&Media> for Counted {
+    fn from(media: &Media) -> Self {
+        Self {
+            type_id: if media.kind == MediaKind::Audio { 8 } else { 9 },
+            length: media.len(),
+        }
     }
 }
 
@@ -219,12 +238,26 @@ pub(crate) fn read(terms: &Terms) -> io::Result<()> {
             times.push(now);
         }
     };
-    let mut client = Client::accept(stream, 4096, &mut count)?;
+    let is_enciphered = terms.number("enciphered") > 0;
+    let mut client = Client::accept(stream, 4096, is_enciphered, &mut count)?;
     let mut buffer = vec![0; READ_SIZE];
     loop {
         let taken = client.stream.read(&mut buffer)?;
         if taken == 0 {
             return Ok(());
+        }
+        if is_enciphered {
+            client.input.extend_from_slice(&buffer[..taken]);
+            client
+                .session
+                .handle_input(Instant::now(), Input::Stream(&mut client.input))
+                .expect("a client that speaks RTMP");
+            while let Some(event) = client.session.poll_event() {
+                if let Event::Media(media) = event {
+                    count(Counted::from(&media));
+                }
+            }
+            continue;
         }
         client.tally.feed(&buffer[..taken], &mut count);
     }
@@ -337,6 +370,7 @@ pub(crate) fn audio_body(size: usize) -> Vec<u8> {
 pub(crate) fn write(terms: &Terms) -> io::Result<()> {
     let size = terms.number("size") as usize;
     let chunk_size = u32::try_from(terms.number("chunk")).expect("a chunk size");
+    let is_enciphered = terms.number("enciphered") > 0;
     let stream = connection(terms)?;
     let mut client = if terms.number("plain") > 0 {
         stream.set_nodelay(true)?;
@@ -345,9 +379,10 @@ pub(crate) fn write(terms: &Terms) -> io::Result<()> {
             stream,
             tally: Tally::new(),
             name: String::new(),
+            input: BytesMut::new(),
         }
     } else {
-        Client::accept(stream, chunk_size, |_| {})?
+        Client::accept(stream, chunk_size, is_enciphered, |_| {})?
     };
     let rate = terms.number("rate");
     if rate > 0 {
@@ -371,10 +406,35 @@ pub(crate) fn write(terms: &Terms) -> io::Result<()> {
         let _ = client.stream.read(&mut [0; 1]);
         return Ok(());
     }
+    if is_enciphered {
+        // No two blocks are alike.
+        let mut body = video_body(size);
+        body[0] = 0x17;
+        return write_enciphered(&mut client, &body.into());
+    }
     let prebuilt = Prebuilt::new(&mut client.session, size, MediaKind::Video);
     client.stream.write_all(&prebuilt.opening)?;
     loop {
         client.stream.write_all(&prebuilt.block)?;
+    }
+}
+
+/// Writes `body` over and over, each time enciphered anew.
+fn write_enciphered(client: &mut Client, body: &Bytes) -> io::Result<()> {
+    let mut message = |body| {
+        let media = Media {
+            kind: MediaKind::Video,
+            timestamp: Timestamp::ZERO,
+            head: Bytes::new(),
+            body,
+        };
+        let now = Instant::now();
+        client.session.send(now, media).expect("a player that is ready");
+        client.stream.write_all(&taken(&mut client.session))
+    };
+    message(Bytes::from_static(SEQUENCE_HEADER))?;
+    loop {
+        message(body.clone())?;
     }
 }
 

@@ -12,7 +12,7 @@ use gst::prelude::*;
 use crate::clock;
 use crate::contender::Contender;
 use crate::peer::{NUMBER, Peer, say};
-use crate::publish::report_times;
+use crate::publish::{is_enciphered, location, report_times};
 use crate::terms::Terms;
 
 /// Bytes that pass before anything is measured.
@@ -43,9 +43,10 @@ impl Player {
     pub(crate) fn start(
         contender: Contender,
         port: u16,
+        terms: &Terms,
         arrived: impl Fn(&gst::Buffer) + Send + Sync + 'static,
     ) -> Self {
-        let source = contender.element(false, &format!("rtmp://127.0.0.1:{port}/live/bench"));
+        let source = contender.element(false, &location(port, terms));
         let pipeline = gst::Pipeline::new();
         pipeline.add(&source).expect("a pipeline takes an element");
         let arrived = Arc::new(arrived);
@@ -88,6 +89,7 @@ pub(crate) fn throughput(terms: &Terms) {
     let server = Terms::new("peer-write")
         .with("size", terms.number("size"))
         .with("chunk", terms.number("chunk"))
+        .with("enciphered", u8::from(is_enciphered(terms)))
         .with("plain", u8::from(contender == Contender::Plain));
     let peer = Peer::start(&server);
     let counted = Arc::new(Counted::default());
@@ -109,7 +111,7 @@ pub(crate) fn throughput(terms: &Terms) {
         None
     } else {
         gst::init().expect("GStreamer starts");
-        Some(Player::start(contender, peer.port, move |buffer| {
+        Some(Player::start(contender, peer.port, terms, move |buffer| {
             count(buffer.size())
         }))
     };
@@ -184,7 +186,7 @@ pub(crate) fn latency(terms: &Terms) {
         None
     } else {
         gst::init().expect("GStreamer starts");
-        Some(Player::start(contender, peer.port, move |buffer| {
+        Some(Player::start(contender, peer.port, terms, move |buffer| {
             let mut number = [0; 4];
             if buffer.size() >= size && buffer.copy_to_slice(TAG_HEADER + NUMBER, &mut number).is_ok() {
                 record(u32::from_be_bytes(number) as usize);

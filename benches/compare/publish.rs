@@ -36,6 +36,20 @@ pub(crate) fn body(size: usize, is_audio: bool) -> Vec<u8> {
     }
 }
 
+/// Where elements find the peer at `port`, by the protocol variant that is asked for.
+pub(crate) fn location(port: u16, terms: &Terms) -> String {
+    let scheme = match terms.text("scheme") {
+        "" => "rtmp",
+        scheme => scheme,
+    };
+    format!("{scheme}://127.0.0.1:{port}/live/bench")
+}
+
+/// Whether only a session can read what is sent.
+pub(crate) fn is_enciphered(terms: &Terms) -> bool {
+    terms.text("scheme") == "rtmpe"
+}
+
 /// An element between a pad that feeds it and a peer.
 pub(crate) struct Publisher {
     pipeline: gst::Pipeline,
@@ -43,9 +57,10 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Connects; what comes before the first tag is pushed already. A chunk size of 0 is the element's own.
-    pub(crate) fn start(contender: Contender, port: u16, chunk_size: u64) -> Self {
-        let sink = contender.element(true, &format!("rtmp://127.0.0.1:{port}/live/bench"));
+    /// Connects; what comes before the first tag is pushed already. `out-chunk` is its chunk size, if not the default.
+    pub(crate) fn start(contender: Contender, port: u16, terms: &Terms) -> Self {
+        let chunk_size = terms.number("out-chunk");
+        let sink = contender.element(true, &location(port, terms));
         if chunk_size > 0 {
             sink.set_property_from_str("chunk-size", &chunk_size.to_string());
         }
@@ -97,8 +112,9 @@ pub(crate) fn throughput(terms: &Terms) {
     gst::init().expect("GStreamer starts");
     let is_audio = terms.number("audio") > 0;
     let type_id = if is_audio { 8 } else { 9 };
-    let mut peer = Peer::start(&Terms::new("peer-read"));
-    let publisher = Publisher::start(contender, peer.port, terms.number("out-chunk"));
+    let server = Terms::new("peer-read").with("enciphered", u8::from(is_enciphered(terms)));
+    let mut peer = Peer::start(&server);
+    let publisher = Publisher::start(contender, peer.port, terms);
     let body = body(size, is_audio);
     let count = (BYTES_PREBUILT / size).clamp(2, MOST_PREBUILT);
     let buffers: Vec<gst::Buffer> = (0..count).map(|i| tag(type_id, i as u32, &body)).collect();
@@ -205,7 +221,7 @@ pub(crate) fn latency(terms: &Terms) {
     } else {
         gst::init().expect("GStreamer starts");
         let mut peer = Peer::start(&Terms::new("peer-read").with("record", 1));
-        let publisher = Publisher::start(contender, peer.port, terms.number("out-chunk"));
+        let publisher = Publisher::start(contender, peer.port, terms);
         let push = |buffer| publisher.pad.push(buffer).expect("the sink takes a tag");
         push(tag(9, 0, &video_body(MARK)));
         peer.expect("times");

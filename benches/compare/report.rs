@@ -85,6 +85,35 @@ pub(crate) fn text(results: &Results, how: &str) -> String {
             );
         }
     }
+    text.push_str("\n### Variants\n\n20 kB frames. The peer has to decipher or encipher as well, which bounds MB/s.\n\n");
+    text.push_str(
+        "| | | publish, MB/s | CPU s per GB | play, MB/s | CPU s per GB |\n|---|---|---|---|---|---|\n",
+    );
+    let plain = results.played.get(&4096);
+    let variants = results
+        .published_by_scheme
+        .iter()
+        .map(|(scheme, published)| (*scheme, published, results.played_by_scheme.get(scheme)));
+    for (scheme, published, played) in std::iter::once(("rtmp", &results.frames, plain)).chain(variants) {
+        for contender in [Contender::Ours, Contender::Librtmp] {
+            let figures = |t: Option<&Throughput>| {
+                t.map_or("- | -".to_owned(), |t| {
+                    format!("{:.0} | {}", t.rate, three_digits(t.cpu))
+                })
+            };
+            let (published, played) = (
+                published.get(&contender),
+                played.and_then(|by| by.get(&contender)),
+            );
+            let name = contender.plugin_name();
+            _ = writeln!(
+                text,
+                "| {scheme} | {name} | {} | {} |",
+                figures(published),
+                figures(played)
+            );
+        }
+    }
     text.push_str("\n### Latency\n\n20 kB frames, 200 a second, microseconds.\n\n");
     text.push_str(
         "| | push to whole message at the peer | 99 % within | | peer's write to pad | 99 % within |\n",

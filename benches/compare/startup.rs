@@ -23,7 +23,7 @@ pub(crate) fn publish(terms: &Terms) {
         .with("accepted", 1)
         .with("delay", terms.number("delay"));
     let mut peer = Peer::start(&server);
-    let publisher = Publisher::start(contender, peer.port, 0);
+    let publisher = Publisher::start(contender, peer.port, terms);
     publisher
         .pad
         .push(tag(9, 0, &video_body(MARK)))
@@ -48,7 +48,7 @@ pub(crate) fn play(terms: &Terms) {
         .with("count", 30);
     let mut peer = Peer::start(&server);
     let (send, receive) = mpsc::channel();
-    let player = Player::start(contender, peer.port, move |buffer| {
+    let player = Player::start(contender, peer.port, terms, move |buffer| {
         let mut kind = [0; 1];
         // An FLV tag of video; librtmp's file header comes in one buffer with what follows.
         if buffer.size() > 100 && buffer.copy_to_slice(0, &mut kind).is_ok() && matches!(kind[0], 9 | b'F') {

@@ -9,6 +9,9 @@ use crate::terms::Terms;
 /// Chunk sizes that servers send with.
 pub(crate) const CHUNK_SIZES: &[u64] = &[128, 4096, 65536];
 
+/// Variants of the protocol beside plain RTMP.
+pub(crate) const SCHEMES: &[&str] = &["rtmpe"];
+
 /// Round trips of the paths, in milliseconds.
 pub(crate) const ROUND_TRIPS: &[u64] = &[0, 100];
 
@@ -41,6 +44,9 @@ pub(crate) struct Results {
     pub(crate) small_lists: By<Throughput>,
     /// By the server's chunk size.
     pub(crate) played: BTreeMap<u64, By<Throughput>>,
+    /// By scheme, with elements of this plugin and librtmp's.
+    pub(crate) published_by_scheme: BTreeMap<&'static str, By<Throughput>>,
+    pub(crate) played_by_scheme: BTreeMap<&'static str, By<Throughput>>,
     pub(crate) push_to_peer: By<Latency>,
     pub(crate) peer_to_pad: By<Latency>,
     /// Milliseconds by round trip.
@@ -75,6 +81,19 @@ impl Results {
             let play = Terms::new("play").with("size", 20_000).with("chunk", chunk);
             let played = runner.throughput(Contender::SOURCES, &play);
             results.played.insert(*chunk, played);
+        }
+
+        for scheme in SCHEMES {
+            runner.say(format_args!("20 kB frames by {scheme}"));
+            let publish = video.clone().with("scheme", scheme);
+            let play = Terms::new("play")
+                .with("size", 20_000)
+                .with("chunk", 4096)
+                .with("scheme", scheme);
+            let published = runner.throughput(&[Ours, Librtmp], &publish);
+            results.published_by_scheme.insert(scheme, published);
+            let played = runner.throughput(&[Ours, Librtmp], &play);
+            results.played_by_scheme.insert(scheme, played);
         }
 
         let paced = |role| {
