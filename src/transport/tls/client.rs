@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::BytesMut;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
@@ -77,7 +78,12 @@ impl Client {
         let name = server_name(host).ok_or_else(|| failure(Fault::BadName))?;
         let connection = rustls::ClientConnection::new(Arc::clone(&self.config), name)
             .map_err(|error| failure(error.into()))?;
-        Ok(TlsStream::new(connection.into(), socket, host.into()))
+        Ok(TlsStream::new(
+            connection.into(),
+            socket,
+            host.into(),
+            BytesMut::new(),
+        ))
     }
 
     /// [`start`](Self::start), and the handshake to its end, until `deadline` or until `cancel` is awake.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 
@@ -64,9 +65,18 @@ impl Server {
     ///
     /// The operating system has no random bytes.
     pub fn start(&self, socket: Socket) -> Result<TlsStream, rustls::Error> {
+        self.start_received(socket, BytesMut::new())
+    }
+
+    /// [`start`](Self::start), when `received` has been read from the socket already to see what the client speaks.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no random bytes.
+    pub fn start_received(&self, socket: Socket, received: BytesMut) -> Result<TlsStream, rustls::Error> {
         let connection = rustls::ServerConnection::new(Arc::clone(&self.config))?;
         let peer = socket.peer_addr().to_string();
-        Ok(TlsStream::new(connection.into(), socket, peer.into()))
+        Ok(TlsStream::new(connection.into(), socket, peer.into(), received))
     }
 }
 

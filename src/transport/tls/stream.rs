@@ -50,13 +50,19 @@ pub struct TlsStream {
 }
 
 impl TlsStream {
-    pub(super) fn new(mut connection: Connection, socket: Socket, host: Arc<str>) -> Self {
+    /// Over `socket`, of which `incoming` has been read already.
+    pub(super) fn new(
+        mut connection: Connection,
+        socket: Socket,
+        host: Arc<str>,
+        incoming: BytesMut,
+    ) -> Self {
         connection.set_buffer_limit(Some(MAX_UNSENT));
         Self {
             connection,
             socket,
             host,
-            incoming: BytesMut::new(),
+            incoming,
             held: 0,
             has_plaintext: false,
             is_answered: false,

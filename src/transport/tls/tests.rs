@@ -809,6 +809,33 @@ fn the_end_is_the_end_with_close_notify_or_without() {
 }
 
 #[test]
+fn a_connection_that_is_closed_says_close_notify_behind_its_last_bytes() {
+    let (client, mut server) = pair();
+    let intent = crate::session::Intent::Publish {
+        kind: crate::session::PublishKind::Live,
+    };
+    let name = |text: &str| text.into();
+    let config = crate::session::ClientConfig::new(
+        intent,
+        name("app"),
+        name("rtmps://localhost/app"),
+        name("key"),
+        [7; 32],
+    );
+    let now = Instant::now();
+    let session = crate::session::Session::client(Arc::new(config), now);
+    let mut driver =
+        crate::transport::Driver::new(crate::transport::Stream::from(client), session, None, now);
+    // The peer does not end its side, which is its right.
+    driver
+        .close(&Wake::new().unwrap(), now + LONG, Duration::ZERO)
+        .unwrap();
+    // C0 and C1.
+    assert_eq!(read(&mut server, usize::MAX).unwrap().len(), 1537);
+    assert!(server.connection.process_new_packets().unwrap().peer_has_closed());
+}
+
+#[test]
 fn close_notify_ends_a_stream_whose_connection_stays_open() {
     let (mut client, mut server) = pair();
     client.finish();
@@ -976,6 +1003,28 @@ fn a_stream_that_was_only_started_shakes_hands_while_it_is_used() {
     }
     write(&mut stream, b"early").unwrap();
     assert_eq!(&read(&mut stream, 5).unwrap()[..], b"early");
+    thread.join().unwrap();
+}
+
+#[test]
+fn what_was_read_to_see_what_the_client_speaks_is_not_lost() {
+    let authority = Authority::new("authority");
+    let made = authority.issue(&params(&["localhost"]));
+    let (listener, address) = listen();
+    let thread = thread::spawn(move || {
+        let mut socket = accepted(&listener);
+        let wake = Wake::new().unwrap();
+        poll(Some((&socket, Interest::READ)), &wake, Some(LONG)).unwrap();
+        let mut received = BytesMut::new();
+        assert!(socket.read(&mut received, 100).unwrap() > 0);
+        let mut stream = made.server().start_received(socket, received).unwrap();
+        assert!(stream.has_input());
+        let bytes = read(&mut stream, 5).unwrap();
+        write(&mut stream, &bytes).unwrap();
+        stream
+    });
+    let mut stream = handshake(&trusting(&authority), address, "localhost").unwrap();
+    echo(&mut stream, 5);
     thread.join().unwrap();
 }
 
