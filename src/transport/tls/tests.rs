@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::{AlertDescription, Connection, ProtocolVersion, SupportedProtocolVersion};
 use sha2::{Digest as _, Sha256};
 
 use super::stream::MAX_UNSENT;
 use super::*;
+use crate::session::{ClientConfig, Event, Intent, Media, MediaKind, PublishKind, ServerConfig, Session};
+use crate::timestamp::Timestamp;
+use crate::transport::driver::Driver;
 use crate::transport::error::{Error, Phase};
 use crate::transport::listener::Listener;
 use crate::transport::race::connect;
+use crate::transport::stream::Stream;
 use crate::transport::tcp::{Interest, Socket, TcpOptions, poll};
 use crate::transport::wake::Wake;
 
@@ -808,24 +812,68 @@ fn the_end_is_the_end_with_close_notify_or_without() {
     }
 }
 
+/// A client's driver, whose first bytes are still to be sent.
+fn publishing(client: TlsStream, now: Instant) -> Driver {
+    let intent = Intent::Publish {
+        kind: PublishKind::Live,
+    };
+    let url = "rtmps://localhost/app";
+    let config = ClientConfig::new(intent, "app".into(), url.into(), "key".into(), [7; 32]);
+    let session = Session::client(Arc::new(config), now);
+    Driver::new(Stream::from(client), session, None, now)
+}
+
+/// Serves whoever comes through `stream`, until the end.
+fn serve_session(stream: TlsStream) {
+    let now = Instant::now();
+    let session = Session::server(Arc::new(ServerConfig::new([8; 32])), now);
+    let mut driver = Driver::new(Stream::from(stream), session, None, now);
+    let wake = Wake::new().unwrap();
+    while let Ok(event) = driver.next_event(&wake, Some(now + LONG)) {
+        if let Event::Requested(request) = event {
+            let now = Instant::now();
+            driver.session_mut().answer(now, &request, Ok(())).unwrap();
+            driver.resume(now);
+        }
+    }
+}
+
+#[test]
+fn a_driver_that_is_held_back_by_its_own_rate_holds_nothing_in_tls() {
+    let (client, server) = pair();
+    let server = thread::spawn(|| serve_session(server));
+    let mut driver = publishing(client, Instant::now());
+    let wake = Wake::new().unwrap();
+    while !matches!(
+        driver.next_event(&wake, Some(Instant::now() + LONG)).unwrap(),
+        Event::Ready
+    ) {}
+    let now = Instant::now();
+    driver.set_peak_rate(1, now);
+    let sent = driver.totals().sent;
+    for _ in 0..2 {
+        let media = Media {
+            kind: MediaKind::Video,
+            timestamp: Timestamp::from_millis(0),
+            head: Bytes::new(),
+            body: Bytes::from_static(&[7; 100_000]),
+        };
+        driver.send(now, media).unwrap();
+    }
+    driver.service(now);
+    assert!(driver.totals().sent > sent);
+    // Otherwise it would be woken again and again by a socket that takes what it has no leave to send.
+    assert!(driver.queued() > 0);
+    assert!(!driver.interest(now).writable);
+    drop(driver);
+    server.join().unwrap();
+}
+
 #[test]
 fn a_connection_that_is_closed_says_close_notify_behind_its_last_bytes() {
     let (client, mut server) = pair();
-    let intent = crate::session::Intent::Publish {
-        kind: crate::session::PublishKind::Live,
-    };
-    let name = |text: &str| text.into();
-    let config = crate::session::ClientConfig::new(
-        intent,
-        name("app"),
-        name("rtmps://localhost/app"),
-        name("key"),
-        [7; 32],
-    );
     let now = Instant::now();
-    let session = crate::session::Session::client(Arc::new(config), now);
-    let mut driver =
-        crate::transport::Driver::new(crate::transport::Stream::from(client), session, None, now);
+    let mut driver = publishing(client, now);
     // The peer does not end its side, which is its right.
     driver
         .close(&Wake::new().unwrap(), now + LONG, Duration::ZERO)
