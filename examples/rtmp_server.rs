@@ -10,12 +10,15 @@
 mod relay;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Sender, channel};
 
+use gstrtmp::transport::tls;
 use lexopt::{Arg, Parser, ValueExt};
 
 use self::relay::{Notice, Options, Relay};
@@ -27,6 +30,8 @@ Usage: rtmp_server [OPTIONS]
 
 Options:
       --listen ADDRESS:PORT  where to listen; port 0 lets the system choose [default: 127.0.0.1:1935]
+      --certificate FILE     do TLS (RTMPS) with this certificate, PEM, and those above it; wants --key
+      --key FILE             the certificate's private key, PEM
       --quiet                print nothing but where it listens, and errors
       --max-clients NUMBER   turn away more than so many clients [default: 256]
       --max-queue BYTES      drop a player for whom more is waiting [default: 33554432]
@@ -69,10 +74,13 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Argumen
         ..Options::default()
     };
     let mut is_quiet = false;
+    let (mut certificate, mut key) = (None, None);
     let mut parser = Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("listen") => options.address = parser.value()?.parse()?,
+            Arg::Long("certificate") => certificate = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("key") => key = Some(PathBuf::from(parser.value()?)),
             Arg::Long("quiet") => is_quiet = true,
             Arg::Long("max-clients") => options.max_clients = parser.value()?.parse()?,
             Arg::Long("max-queue") => options.max_queue = parser.value()?.parse()?,
@@ -87,7 +95,21 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Argumen
             other => return Err(other.unexpected()),
         }
     }
+    options.tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(load(&certificate, &key)?),
+        (None, None) => None,
+        _ => return Err("--certificate and --key go together".into()),
+    };
     Ok(Some(Arguments { options, is_quiet }))
+}
+
+/// A certificate and its key from their files.
+fn load(certificate: &Path, key: &Path) -> Result<tls::Server, lexopt::Error> {
+    let read = |path: &Path| {
+        fs::read(path).map_err(|error| lexopt::Error::from(format!("{}: {error}", path.display())))
+    };
+    tls::Server::from_pem(&read(certificate)?, &read(key)?)
+        .map_err(|fault| format!("{} and {}: {fault}", certificate.display(), key.display()).into())
 }
 
 /// Prints notices, and has the program end with the relay.
@@ -129,7 +151,7 @@ fn run() -> Result<(), Failure> {
     options.listen = Box::new(listen(is_quiet, end));
     let address = options.address;
     let relay = Relay::start(options).map_err(|error| Failure::Listen(address, error))?;
-    print_line(&format!("listening on rtmp://{}/", relay.address()));
+    print_line(&format!("listening on {}://{}/", relay.scheme(), relay.address()));
     let outcome = ended.recv().unwrap_or(Ok(()));
     relay.shut_down();
     outcome

@@ -12,7 +12,7 @@ use gstrtmp::amf::Text;
 use gstrtmp::session::{self, Capabilities, Event, Level, Media, Request, ServerConfig, Session, Status};
 use gstrtmp::transport::listener::Listener;
 use gstrtmp::transport::tcp::{Socket, TcpOptions};
-use gstrtmp::transport::{Driver, Error};
+use gstrtmp::transport::{self, Driver, Error};
 use gstrtmp::url::redact;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -203,9 +203,16 @@ impl Hub {
         };
         let session = Session::server(Arc::new(config), now);
         let peer = socket.peer_addr();
+        let stream = match &self.options.tls {
+            Some(tls) => match tls.start(socket) {
+                Ok(stream) => stream.into(),
+                Err(error) => return self.notify(Notice::AcceptFailed(io::Error::other(error))),
+            },
+            None => transport::Stream::Plain(socket),
+        };
         self.last_id += 1;
         let client = Client {
-            driver: Driver::new(socket, session, Some(WRITE_TIMEOUT), now),
+            driver: Driver::new(stream, session, Some(WRITE_TIMEOUT), now),
             application: Text::default(),
             role: Role::Idle,
             awaits_key_frame: false,

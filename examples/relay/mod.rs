@@ -31,6 +31,7 @@ use gstrtmp::handshake::SignatureCipher;
 use gstrtmp::session::{DEFAULT_CHUNK_SIZE, Request, Status};
 use gstrtmp::swf;
 use gstrtmp::transport::listener::Listener;
+use gstrtmp::transport::tls;
 use gstrtmp::transport::wake::Wake;
 
 pub use self::board::{Client, ClientId, Gone, Name, Notice, Overdue, Reason, Role, Snapshot};
@@ -67,6 +68,8 @@ pub struct Options {
     pub rtmpe: SignatureCipher,
     /// The SWF file that players have to prove to know.
     pub swf: Option<swf::Identity>,
+    /// What TLS is done with, for RTMPS; without it, clients speak plain RTMP.
+    pub tls: Option<tls::Server>,
     /// Refuses what it wants to, before the relay itself does.
     pub admit: Admit,
     /// Hears of everything that happens.
@@ -83,6 +86,7 @@ impl Default for Options {
             max_queue: DEFAULT_MAX_QUEUE,
             rtmpe: SignatureCipher::None,
             swf: None,
+            tls: None,
             admit: Box::new(|_| Ok(())),
             listen: Box::new(drop),
         }
@@ -92,6 +96,7 @@ impl Default for Options {
 /// A running relay. Dropping it closes every connection as it stands.
 pub struct Relay {
     address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -119,15 +124,22 @@ impl Relay {
             stop: Wake::new()?,
             in_good_order: AtomicBool::new(false),
         });
+        let scheme = if options.tls.is_some() { "rtmps" } else { "rtmp" };
         let hub = Hub::new(listener, address, options, Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("rtmp-relay".into())
             .spawn(|| hub.run())?;
         Ok(Self {
             address,
+            scheme,
             shared,
             thread: Some(thread),
         })
+    }
+
+    /// `rtmp`, or `rtmps` if it does TLS.
+    pub const fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     /// Where it listens, with the port that the system chose.
@@ -137,7 +149,7 @@ impl Relay {
 
     /// The URL of a stream.
     pub fn url(&self, application: &str, stream: &str) -> String {
-        format!("rtmp://{}/{application}/{stream}", self.address)
+        format!("{}://{}/{application}/{stream}", self.scheme, self.address)
     }
 
     /// Who is connected and what has become of the others.

@@ -3,11 +3,14 @@
 //! The sentence says what happened and what to do next; the debug text has the cause as the layers below told
 //! it. Neither holds a secret: what a server said is scrubbed of the URL's, and hosts are all that is named.
 
+mod tls;
+
 use std::fmt;
 use std::io;
 
 use gst::glib;
 
+pub(super) use self::tls::bad_file;
 use crate::session::{self, Status, SwfVerification};
 use crate::transport::tcp::BindError;
 use crate::transport::{self, Phase, ProxyFault};
@@ -164,6 +167,7 @@ pub(super) fn failed(error: &transport::Error, side: Side, url: &RtmpUrl) -> gst
         ),
         transport::Error::Bind(error) => not_bound(error),
         transport::Error::Proxy { proxy, fault } => proxy_failed(proxy, fault, side),
+        transport::Error::Tls(failure) => tls::failed(failure, side, &authority),
         transport::Error::TimedOut(phase) => timed_out(*phase, side, &authority),
         transport::Error::Io { phase, source } => message(
             side.during(*phase),
@@ -280,6 +284,12 @@ fn timed_out(phase: Phase, side: Side, authority: &str) -> gst::ErrorMessage {
         Phase::Connect => (
             side.open(),
             format!("{authority} did not answer in time. Check the address and firewalls, or raise timeout."),
+        ),
+        Phase::Tls => (
+            side.open(),
+            format!(
+                "{authority} accepted the connection but did not answer the TLS handshake in time. Is this the server's port for rtmps?"
+            ),
         ),
         Phase::Session(session::Phase::Handshake) => (
             side.open(),

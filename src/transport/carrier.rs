@@ -49,29 +49,30 @@ impl Carrier {
         }
     }
 
-    /// Writes what was taken and is still here.
-    pub(super) const fn flush(&mut self, _now: Instant) -> io::Result<()> {
+    /// Writes what was taken and is still here, as far as the socket takes it. [`io::ErrorKind::WouldBlock`] means that
+    /// it took nothing.
+    pub(super) fn flush(&mut self, _now: Instant) -> io::Result<()> {
         match self {
             Self::Direct(stream) => stream.flush(),
         }
     }
 
     /// Whether bytes that were taken have not reached the system yet.
-    pub(super) const fn has_output(&self) -> bool {
+    pub(super) fn has_output(&self) -> bool {
         match self {
             Self::Direct(stream) => stream.has_output(),
         }
     }
 
     /// Whether bytes can be read though the socket has none.
-    pub(super) const fn has_input(&self) -> bool {
+    pub(super) fn has_input(&self) -> bool {
         match self {
             Self::Direct(stream) => stream.has_input(),
         }
     }
 
     /// What the socket has to be ready for, so that `wish` can go on.
-    pub(super) const fn interest(&self, wish: Interest) -> Interest {
+    pub(super) fn interest(&self, wish: Interest) -> Interest {
         match self {
             Self::Direct(stream) => stream.interest(wish),
         }
@@ -92,7 +93,7 @@ impl Carrier {
     }
 
     /// Puts the carrier's own good-bye behind what was written. It leaves with [`flush`](Self::flush).
-    pub(super) const fn finish(&mut self, _now: Instant) {
+    pub(super) fn finish(&mut self, _now: Instant) {
         match self {
             Self::Direct(stream) => stream.finish(),
         }
@@ -106,7 +107,7 @@ impl Carrier {
     }
 
     /// The socket that is waited for.
-    pub(super) const fn socket(&self) -> &Socket {
+    pub(super) fn socket(&self) -> &Socket {
         match self {
             Self::Direct(stream) => stream.socket(),
         }

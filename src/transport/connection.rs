@@ -453,6 +453,7 @@ mod tests {
             port: listener.local_addr().unwrap().port(),
             tcp: TcpOptions::default(),
             proxy: None,
+            tls: None,
         };
         let intent = Intent::Publish {
             kind: PublishKind::Live,

@@ -15,7 +15,9 @@ use super::error::{Error, Phase, ProxyFault};
 use super::proxy::{failed, negotiate};
 use super::race::{ConnectError, connect};
 use super::resolve::{ResolveError, resolve};
+use super::stream::Stream;
 use super::tcp::{Family, Socket, TcpOptions};
+use super::tls;
 use super::wake::Wake;
 use crate::proxy::{Destination, Error as Answer, Host};
 use crate::url::{Proxy, ProxyScheme, Scheme};
@@ -33,6 +35,8 @@ pub struct Target {
     pub tcp: TcpOptions,
     /// The proxy that connects us to the host.
     pub proxy: Option<Proxy>,
+    /// How TLS is done where the scheme has it. None: with the system's authorities, and all checks.
+    pub tls: Option<tls::Client>,
 }
 
 impl Target {
@@ -49,12 +53,33 @@ impl Target {
             Scheme::Rtmp | Scheme::Rtmps | Scheme::Rtmpe | Scheme::Rtmpts | Scheme::Rtmfp => None,
         }
     }
+
+    /// How TLS is done to this target; none if its scheme has no TLS.
+    pub(super) fn tls(&self) -> Result<Option<tls::Client>, Error> {
+        match (self.scheme, &self.tls) {
+            (Scheme::Rtmps | Scheme::Rtmpts, Some(client)) => Ok(Some(client.clone())),
+            (Scheme::Rtmps | Scheme::Rtmpts, None) => match tls::Client::new(tls::Options::default()) {
+                Ok(client) => Ok(Some(client)),
+                Err(error) => Err(Error::Tls(tls::Failure {
+                    host: self.host.as_str().into(),
+                    fault: error.into(),
+                })),
+            },
+            (Scheme::Rtmp | Scheme::Rtmpe | Scheme::Rtmpt | Scheme::Rtmpte | Scheme::Rtmfp, _) => Ok(None),
+        }
+    }
 }
 
 /// Connects to `target`, until `cancel` is awake. Each step may take `timeout`.
 pub(super) fn dial(target: &Target, timeout: Option<Duration>, cancel: &Wake) -> Result<Carrier, Error> {
     let socket = dial_tcp(target, None, timeout, cancel)?;
-    Ok(socket.into())
+    let stream = match target.tls()? {
+        Some(client) => client
+            .handshake(socket, &target.host, deadline(timeout), cancel)?
+            .into(),
+        None => Stream::Plain(socket),
+    };
+    Ok(stream.into())
 }
 
 /// TCP to the host, by way of the proxy if there is one; to the proxy itself where that answers the requests. With an

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
@@ -170,7 +169,7 @@ impl Driver {
     }
 
     /// The socket, to be watched by somebody's own loop.
-    pub const fn socket(&self) -> &Socket {
+    pub fn socket(&self) -> &Socket {
         self.carrier.socket()
     }
 
@@ -425,10 +424,7 @@ impl Driver {
     }
 
     fn io_error(&self, source: io::Error) -> Error {
-        Error::Io {
-            phase: self.session.phase(),
-            source: Arc::new(source),
-        }
+        Error::io(self.session.phase(), source)
     }
 
     /// Reads without a taker: events go to the backlog, as far as it reaches.
@@ -526,8 +522,7 @@ impl Driver {
             };
             if allowance == 0 {
                 // Held back by our own rate, not by the peer.
-                self.blocked_since = None;
-                return Ok(());
+                return self.flush_carrier(now);
             }
             let written = if queue.slices() <= FEW_SLICES {
                 gather::<FEW_SLICES>(&mut self.carrier, now, queue, allowance)
@@ -552,6 +547,7 @@ impl Driver {
         match self.carrier.flush(now) {
             Ok(()) => {
                 self.blocked_since = None;
+                self.has_blocked |= self.carrier.has_output();
                 Ok(())
             }
             Err(error) => self.write_failed(now, error),
@@ -713,6 +709,7 @@ mod tests {
     use crate::transport::tcp::TcpOptions;
     use bytes::Bytes;
     use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::Arc;
 
     const LONG: Duration = Duration::from_secs(20);
 

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::tcp::{BindError, Family};
+use super::tls::Failure;
 use crate::{proxy, session};
 
 /// What a connection was doing, from the name of the host to the last byte.
@@ -14,6 +15,8 @@ pub enum Phase {
     Resolve,
     /// Connecting to one of them.
     Connect,
+    /// The handshake of TLS.
+    Tls,
     /// The session's own phases.
     Session(session::Phase),
     /// Writing to a peer that does not read.
@@ -25,6 +28,7 @@ impl fmt::Display for Phase {
         match self {
             Self::Resolve => f.write_str("looking up the host's name"),
             Self::Connect => f.write_str("the TCP connection"),
+            Self::Tls => f.write_str("the TLS handshake"),
             Self::Session(phase) => phase.fmt(f),
             Self::Write => f.write_str("sending: the peer has stopped reading"),
         }
@@ -64,6 +68,8 @@ pub enum Error {
         /// Why not.
         fault: ProxyFault,
     },
+    /// TLS could not be had.
+    Tls(Failure),
     /// A phase took longer than it may.
     TimedOut(Phase),
     /// The socket failed with an established connection.
@@ -111,6 +117,25 @@ impl fmt::Display for ProxyFault {
     }
 }
 
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Tls(failure)
+    }
+}
+
+impl Error {
+    /// What a stream or a carrier said during `phase`.
+    pub(super) fn io(phase: session::Phase, source: io::Error) -> Self {
+        match Failure::of(&source) {
+            Some(failure) => Self::Tls(failure.clone()),
+            None => Self::Io {
+                phase,
+                source: Arc::new(source),
+            },
+        }
+    }
+}
+
 impl From<session::Error> for Error {
     fn from(error: session::Error) -> Self {
         match error {
@@ -128,6 +153,7 @@ impl fmt::Display for Error {
             Self::OtherFamily { host, family } => write!(f, "{host} has no {family} address"),
             Self::Bind(error) => error.fmt(f),
             Self::Proxy { proxy, fault } => write!(f, "the proxy {proxy}: {fault}"),
+            Self::Tls(failure) => failure.fmt(f),
             Self::TimedOut(phase) => write!(f, "timed out during {phase}"),
             Self::Io { phase, source } => write!(f, "connection lost during {phase}: {source}"),
             Self::Session(error) => error.fmt(f),
@@ -143,6 +169,7 @@ impl std::error::Error for Error {
                 Some(source.as_ref())
             }
             Self::Session(error) => Some(error),
+            Self::Tls(failure) => Some(failure),
             Self::Bind(error) => Some(error),
             Self::Proxy { fault, .. } => match fault {
                 ProxyFault::Resolve(source) | ProxyFault::Connect(source) | ProxyFault::Io(source) => {

@@ -28,6 +28,7 @@ pub mod race;
 pub mod resolve;
 mod stream;
 pub mod tcp;
+pub mod tls;
 pub mod wake;
 
 pub use self::carrier::Carrier;

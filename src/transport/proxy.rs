@@ -233,6 +233,7 @@ mod tests {
                 port: 1935,
                 tcp: TcpOptions::default(),
                 proxy: Some(Proxy::parse(&format!("{scheme}127.0.0.1:{}", self.port)).unwrap()),
+                tls: None,
             }
         }
 
@@ -434,6 +435,7 @@ mod tests {
                 port: 80,
                 tcp: TcpOptions::default(),
                 proxy: Some(Proxy::parse(proxy).unwrap()),
+                tls: None,
             };
             assert_eq!(target.http_proxy(), None, "{scheme} {proxy}");
         }
@@ -575,6 +577,7 @@ mod tests {
             port: 1935,
             tcp: TcpOptions::default(),
             proxy: Some(Proxy::parse(&proxy).unwrap()),
+            tls: None,
         };
         let cancel = Arc::new(Wake::new().unwrap());
         let dialling = {
@@ -606,6 +609,7 @@ mod tests {
                 port: 1935,
                 tcp: TcpOptions::default(),
                 proxy: Some(Proxy::parse(proxy).unwrap()),
+                tls: None,
             };
             dial_tcp(&target, None, Some(LONG), &Wake::new().unwrap())
         };

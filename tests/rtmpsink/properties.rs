@@ -50,6 +50,11 @@ fn defaults_are_those_of_rtmp2sink_but_for_the_chunk_size() -> Result<()> {
             "GstRsRtmpTlsValidationFlags",
             "unknown-ca+bad-identity+not-activated+expired+revoked+insecure+generic-error",
         ),
+        ("ca-file", "gchararray", "NULL"),
+        ("client-certificate", "gchararray", "NULL"),
+        ("client-key", "gchararray", "NULL"),
+        ("server-name", "gchararray", "NULL"),
+        ("certificate-pin", "gchararray", "NULL"),
         ("flash-version", "gchararray", "NULL"),
         ("async-connect", "gboolean", "true"),
         ("enhanced-rtmp", "GstRsRtmpEnhanced", "auto"),
@@ -110,6 +115,11 @@ fn what_is_set_is_read_back() -> Result<()> {
         ("scheme", "rtmps"),
         ("timeout", "17"),
         ("tls-validation-flags", "unknown-ca+expired"),
+        ("ca-file", "/etc/ca.pem"),
+        ("client-certificate", "/etc/me.pem"),
+        ("client-key", "/etc/me.key"),
+        ("server-name", "example.com"),
+        ("certificate-pin", "00:11"),
         ("flash-version", "FMLE/3.0 (compatible; FMSc/1.0)"),
         ("async-connect", "false"),
         ("extra-connect-args", "S:text B:1"),
@@ -186,12 +196,11 @@ fn what_is_not_supported_yet_says_so() -> Result<()> {
         &'static str,
     );
     let table: &[Row] = &[
-        ("rtmps://127.0.0.1/live/key", &[], "rtmps"),
         ("rtmpt://127.0.0.1/live/key", &[], "rtmpt"),
         ("rtmpts://127.0.0.1/live/key", &[], "rtmpts"),
         ("rtmpte://127.0.0.1/live/key", &[], "rtmpte"),
         ("rtmfp://127.0.0.1/live/key", &[], "rtmfp"),
-        ("rtmp://127.0.0.1/live/key", &[("scheme", "rtmps")], "rtmps"),
+        ("rtmp://127.0.0.1/live/key", &[("scheme", "rtmfp")], "rtmfp"),
         ("rtmp://me:pw@127.0.0.1/live/key", &[], "user name and a password"),
         (
             "rtmp://127.0.0.1/live/key",
@@ -264,7 +273,7 @@ fn what_is_said_of_the_swf_file_has_to_be_of_use() -> Result<()> {
 
 #[test]
 fn what_is_not_supported_shows_at_once_without_async_connect_too() -> Result<()> {
-    let sink = Sink::with("rtmps://127.0.0.1/live/key", &[("async-connect", "false")])?;
+    let sink = Sink::with("rtmfp://127.0.0.1/live/key", &[("async-connect", "false")])?;
     assert!(sink.play().is_err());
     sink.wait_for_problem()?
         .expect("CoreError::NotImplemented", "Not supported yet")

@@ -13,6 +13,7 @@
     reason = "peers live in real time behind real sockets"
 )]
 
+pub mod certificates;
 pub mod ffmpeg;
 pub mod gstreamer;
 pub mod nginx;
@@ -26,6 +27,7 @@ pub mod responder;
 pub mod rtmpdump;
 pub mod script;
 pub mod tags;
+pub mod terminator;
 pub mod wait;
 
 use std::fmt;

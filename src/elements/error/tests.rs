@@ -7,6 +7,7 @@ use gst::prelude::*;
 use super::*;
 use crate::session::{Level, Phase as SessionPhase};
 use crate::transport::tcp::Family;
+use crate::transport::tls::{Failure, Fault, Plain};
 use crate::wire::Malformed;
 
 const DOCUMENT: &str = include_str!("../../../docs/errors.md");
@@ -85,6 +86,10 @@ fn row(cause: &str) -> (&'static str, &'static str) {
 /// The words in capitals that stand for something else.
 const PLACES: &[&str] = &[
     "HOST",
+    "NAMES",
+    "NAME",
+    "PROPERTY",
+    "PATH",
     "PROXY",
     "ADDRESS",
     "FAMILY",
@@ -162,6 +167,8 @@ fn cause(error: &transport::Error) -> Option<&'static str> {
         Error::Proxy { fault, .. } => cause_at_proxy(fault),
         Error::TimedOut(Phase::Resolve) => "no name server answered within `timeout`",
         Error::TimedOut(Phase::Connect) => "no TCP connection within `timeout`",
+        Error::Tls(failure) => tls_cause(&failure.fault),
+        Error::TimedOut(Phase::Tls) => "no TLS handshake within `timeout`",
         Error::TimedOut(Phase::Write) => "the server reads nothing for `timeout`",
         Error::TimedOut(Phase::Session(phase)) | Error::Session(session::Error::TimedOut(phase)) => {
             match phase {
@@ -259,6 +266,56 @@ fn faults_of_proxies() -> Vec<ProxyFault> {
     faults
 }
 
+/// Where the document has a fault of TLS.
+const fn tls_cause(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::UnknownIssuer => "no trusted authority vouches for the server's certificate",
+        Fault::SelfSigned => "the server's certificate is signed by itself",
+        Fault::Expired => "the server's certificate, or one above it, has expired",
+        Fault::NotYetValid => "the server's certificate, or one above it, is not valid yet",
+        Fault::WrongHost { .. } => "the server's certificate is for other hosts",
+        Fault::WrongPin => "the server's certificate is not that of `certificate-pin`",
+        Fault::Insecure => "the server's certificate is signed by an unsafe algorithm",
+        Fault::Certificate(_) => "the server's certificate is faulty otherwise",
+        Fault::NoRoots => "the system has no certificates of authorities",
+        Fault::BadName => "the host cannot be named by a certificate",
+        Fault::Refused(_) => "the server refuses the client's certificate, or demands one",
+        Fault::NotTls(_) => "the port does not speak TLS",
+        Fault::Dropped => "closed during the TLS handshake",
+        Fault::Version => "the server has no safe version of TLS",
+        Fault::Alert(_) => "the server ends the TLS handshake otherwise",
+        Fault::Protocol(_) => "bytes that are not TLS",
+    }
+}
+
+/// One of every kind.
+fn tls_faults() -> Vec<Fault> {
+    let names = Arc::new(["example.org".to_owned(), "*.example.net".to_owned()]);
+    vec![
+        Fault::UnknownIssuer,
+        Fault::SelfSigned,
+        Fault::Expired,
+        Fault::NotYetValid,
+        Fault::WrongHost { names },
+        Fault::WrongHost {
+            names: Arc::default(),
+        },
+        Fault::WrongPin,
+        Fault::Insecure,
+        Fault::Certificate(rustls::CertificateError::BadEncoding),
+        Fault::NoRoots,
+        Fault::BadName,
+        Fault::Refused(rustls::AlertDescription::CertificateRequired),
+        Fault::NotTls(Plain::Rtmp),
+        Fault::NotTls(Plain::Http),
+        Fault::NotTls(Plain::Other),
+        Fault::Dropped,
+        Fault::Version,
+        Fault::Alert(rustls::AlertDescription::UnrecognisedName),
+        Fault::Protocol(rustls::Error::DecryptError),
+    ]
+}
+
 /// One error of every kind.
 fn errors() -> Vec<transport::Error> {
     use transport::Error;
@@ -295,6 +352,7 @@ fn errors() -> Vec<transport::Error> {
         }),
         Error::TimedOut(Phase::Resolve),
         Error::TimedOut(Phase::Connect),
+        Error::TimedOut(Phase::Tls),
         Error::TimedOut(Phase::Write),
         Error::Io {
             phase: SessionPhase::Media,
@@ -319,6 +377,10 @@ fn errors() -> Vec<transport::Error> {
     errors.extend(faults_of_proxies().into_iter().map(|fault| Error::Proxy {
         proxy: "proxy.example:1080".into(),
         fault,
+    }));
+    errors.extend(tls_faults().into_iter().map(|fault| {
+        let host = "example.com".into();
+        Error::Tls(Failure { host, fault })
     }));
     for phase in PHASES {
         errors.push(Error::TimedOut(Phase::Session(phase)));
@@ -350,7 +412,9 @@ fn failed_connections_are_documented() {
         let (_, rest) = DOCUMENT.split_once(title).unwrap();
         rest.split("\n## ").next().unwrap_or_default()
     };
-    let tables = [section("## Connecting\n"), section("## While the stream flows\n")].concat();
+    let tables = ["## Connecting\n", "## TLS\n", "## While the stream flows\n"]
+        .map(section)
+        .concat();
     for row in tables.lines().filter_map(|line| line.strip_prefix("| ")) {
         let cause = row.split(" | ").next().unwrap_or_default();
         // The source finds this out with the caps of its peer.
@@ -415,7 +479,7 @@ fn what_is_found_out_before_connecting_is_documented() {
     for (cause, message) in [
         (
             "something is asked for that a later version will do",
-            not_supported_yet("rtmps"),
+            not_supported_yet("rtmpe"),
         ),
         ("input that is not FLV (`rtmpsink`)", bad_flv(&flv)),
         (
@@ -423,6 +487,10 @@ fn what_is_found_out_before_connecting_is_documented() {
             no_resources(&io::Error::other("none left")),
         ),
         ("the system has no random bytes", no_entropy()),
+        (
+            "a file of certificates or a key cannot be used",
+            bad_file("ca-file", "/etc/ca.pem", &"it has no certificate in PEM form"),
+        ),
     ] {
         assert_documented(cause, Side::Sink, message);
     }

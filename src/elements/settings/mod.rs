@@ -97,9 +97,10 @@ impl Settings {
         &self.url
     }
 
-    /// What was passed over in the location.
+    /// What was passed over in the location, and what is less safe than it could be.
     pub(super) fn warnings(&self) -> Vec<String> {
-        self.url.warnings().iter().map(ToString::to_string).collect()
+        let of_location = self.url.warnings().iter().map(ToString::to_string);
+        of_location.chain(self.tls.warnings(self.url.scheme())).collect()
     }
 
     /// How long every phase may take; the location's option counts before the property. 0 is no limit in both.
@@ -250,7 +251,6 @@ impl Settings {
         let login = self.url.username().is_some_and(|name| !name.is_empty())
             || self.url.password().is_some_and(|password| !password.is_empty());
         [
-            (scheme == Scheme::Rtmps, "rtmps"),
             (scheme == Scheme::Rtmpt, "rtmpt"),
             (scheme == Scheme::Rtmpts, "rtmpts"),
             (scheme == Scheme::Rtmpte, "rtmpte"),
@@ -333,6 +333,7 @@ impl Settings {
             port: self.url.port(),
             tcp,
             proxy,
+            tls: Some(self.tls.client()?),
         };
         Ok((target, Arc::new(config)))
     }
@@ -371,8 +372,8 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt::builder("timeout")
             .nick("Timeout")
             .blurb(
-                "Seconds that each of name look-up, TCP connection, proxy, handshake, connect, createStream, publish \
-                 or play, and a blocked write may take; 0 = no limit",
+                "Seconds that each of name look-up, TCP connection, proxy, TLS, handshake, connect, createStream, \
+                 publish or play, and a blocked write may take; 0 = no limit",
             )
             .default_value(DEFAULT_TIMEOUT)
             .mutable_ready()
