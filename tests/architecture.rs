@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("link", &["message", "chunk", "handshake", "rtmfp"]),
     (
         "session",
-        &["link", "message", "chunk", "handshake", "amf", "swf"],
+        &["link", "message", "chunk", "handshake", "amf", "swf", "url"],
     ),
     ("transport", &["session", "link", "tunnel", "proxy", "url"]),
     (

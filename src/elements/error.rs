@@ -11,6 +11,8 @@ use std::io;
 use gst::glib;
 
 pub(super) use self::tls::bad_file;
+use crate::session::login::LoginFault;
+use crate::session::redirect::{MAX_REDIRECTS, RedirectFault};
 use crate::session::{self, Status, SwfVerification};
 use crate::transport::tcp::BindError;
 use crate::transport::{self, Phase, ProxyFault};
@@ -334,6 +336,8 @@ fn session_failed(error: &session::Error, side: Side, url: &RtmpUrl, authority: 
             Some(error),
         ),
         session::Error::Rejected { phase, status } => rejected(*phase, status, side, url, authority),
+        session::Error::Login { fault, status } => login_failed(*fault, status, url, authority),
+        session::Error::Redirect { fault, status } => not_redirected(*fault, status, side, url, authority),
         session::Error::TimedOut(phase) => timed_out(Phase::Session(*phase), side, authority),
         session::Error::Disconnected(phase) => {
             let text = match phase {
@@ -373,6 +377,81 @@ fn session_failed(error: &session::Error, side: Side, url: &RtmpUrl, authority: 
     }
 }
 
+/// A login that has come to nothing. The server's challenge is not repeated, only its words before that.
+fn login_failed(fault: LoginFault, status: &Status, url: &RtmpUrl, authority: &str) -> gst::ErrorMessage {
+    let said = status.description.split('&').next().unwrap_or_default();
+    let said = url.scrub(said.trim());
+    let text = match fault {
+        LoginFault::NoCredentials(scheme) => format!(
+            "{authority} asks for a login (authmod {scheme}). Set username and password, or write them into the \
+             location: rtmp://user:password@host/.."
+        ),
+        LoginFault::Disabled(scheme) => format!(
+            "{authority} asks for a login (authmod {scheme}), and authmod is none. Set authmod=auto, username and \
+             password."
+        ),
+        LoginFault::OtherScheme { ours, theirs } => format!(
+            "{authority} asks for a login by authmod {theirs}, but {ours} was chosen. Set authmod=auto or {theirs}."
+        ),
+        LoginFault::Refused => format!(
+            "{authority} refused the login: {}. Check username and password.",
+            printable(&said)
+        ),
+        LoginFault::AskedAgain => format!(
+            "{authority} did not take the login and asks for it again: {}. Check username and password.",
+            printable(&said)
+        ),
+        LoginFault::BadChallenge(what) => {
+            format!("{authority} asks for a login in a way that cannot be answered: {what}.")
+        }
+    };
+    let debug = format_args!("the server refused connect: {}", url.scrub(&status.code)).to_string();
+    message(gst::ResourceError::NotAuthorized, &text, Some(&debug))
+}
+
+/// A redirect that is not followed. Stream name and query of its target are masked as ours are.
+fn not_redirected(
+    fault: RedirectFault,
+    status: &Status,
+    side: Side,
+    url: &RtmpUrl,
+    authority: &str,
+) -> gst::ErrorMessage {
+    let target = status.redirect().and_then(|target| RtmpUrl::parse(&target).ok());
+    let host = target.as_ref().map_or("another host", RtmpUrl::host);
+    let shown = target
+        .as_ref()
+        .map_or_else(|| "another URL".to_owned(), ToString::to_string);
+    let shown = printable(&url.scrub(&shown));
+    let text = match fault {
+        RedirectFault::Disabled => format!(
+            "{authority} sends clients on to {shown}. Use that location, or set follow-redirects=true."
+        ),
+        RedirectFault::TooMany => format!(
+            "{authority} sends clients on to {shown}, after {MAX_REDIRECTS} other redirects. The servers do not agree \
+             among themselves."
+        ),
+        RedirectFault::Circular => {
+            format!(
+                "{authority} sends clients on to {shown}, where this one has been: the servers send it in a circle."
+            )
+        }
+        RedirectFault::Unusable => {
+            format!("{authority} sends clients on, but not to a URL of RTMP.")
+        }
+        RedirectFault::Unencrypted => format!(
+            "{authority} sends clients on to {shown}, which protects less. Set redirect-to-unencrypted=true if that \
+             will do."
+        ),
+        RedirectFault::Untrusted => format!(
+            "{authority} sends clients on to {shown}, another host, which would be told the stream name. Set \
+             redirect-hosts to {} if you trust it.",
+            printable(host)
+        ),
+    };
+    message(side.open(), &text, Some(&fault))
+}
+
 /// The server's refusal, by its code, in its own words.
 fn rejected(
     phase: session::Phase,
@@ -381,19 +460,6 @@ fn rejected(
     url: &RtmpUrl,
     authority: &str,
 ) -> gst::ErrorMessage {
-    if let Some(target) = status.redirect() {
-        // Its own stream name and query are masked as ours are.
-        let target = RtmpUrl::parse(&target).map_or_else(|_| "another URL".to_owned(), |url| url.to_string());
-        let text = format!(
-            "{authority} sends clients on to {}, and redirects are not followed yet: use that location.",
-            printable(&url.scrub(&target))
-        );
-        return message(
-            side.open(),
-            &text,
-            Some(&format_args!("the server refused {phase}")),
-        );
-    }
     let ends = |words: &[&str]| {
         words.iter().any(|word| {
             status

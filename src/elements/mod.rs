@@ -12,6 +12,8 @@ use gst::glib;
 use gst::prelude::*;
 
 use crate::session::Status;
+use crate::session::attempt::Detour;
+use crate::transport::{Notice, NoticeHook};
 use crate::url::RtmpUrl;
 
 mod caps;
@@ -76,6 +78,40 @@ fn post_status(element: &gst::Element, url: &RtmpUrl, status: &Status) {
         .build();
     // Refused only by an element without a bus, which nobody listens to.
     let _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
+}
+
+/// Logs what happens while a connection is made, and tells the application of it: a detour by an element message
+/// `rtmp-connecting` with the string `step` (`login-name`, `login-answer`, `redirect` or `lock-step`), and with
+/// `authmod` or the masked `url`; a server that wants a token which is not set by a warning.
+fn notice_hook(element: &impl IsA<gst::Element>, category: gst::DebugCategory) -> NoticeHook {
+    let element = element.upcast_ref::<gst::Element>().downgrade();
+    Box::new(move |notice| {
+        let Some(element) = element.upgrade() else { return };
+        let builder = gst::Structure::builder("rtmp-connecting");
+        let detour = match notice {
+            Notice::TokenWanted => {
+                let text = "The server asks for a secure token, and none is set. It may refuse the stream: set \
+                            secure-token.";
+                gst::element_warning!(element, gst::ResourceError::NotAuthorized, ["{text}"]);
+                return;
+            }
+            Notice::Detour(detour) => detour,
+        };
+        gst::info!(category, obj = element, "{detour}");
+        let builder = match detour {
+            Detour::LoginName(scheme) => builder
+                .field("step", "login-name")
+                .field("authmod", scheme.as_str()),
+            Detour::LoginAnswer(scheme) => builder
+                .field("step", "login-answer")
+                .field("authmod", scheme.as_str()),
+            Detour::Redirect(url) => builder.field("step", "redirect").field("url", url.to_string()),
+            Detour::LockStep => builder.field("step", "lock-step"),
+        };
+        let message = gst::message::Element::builder(builder.build()).src(&element);
+        // Refused only by an element without a bus, which nobody listens to.
+        let _ = element.post_message(message.build());
+    })
 }
 
 /// A panic while a lock was held leaves settings and queues that are as good as any.

@@ -39,7 +39,7 @@ impl Command {
         }
     }
 
-    /// A command whose only argument is the name of a stream.
+    /// A command whose only argument is a text, mostly the name of a stream.
     fn about_stream(name: &str, transaction_id: f64, stream: impl Into<Text>) -> Self {
         Self::new(
             name,
@@ -89,6 +89,18 @@ impl Command {
     #[must_use]
     pub fn fc_subscribe(transaction_id: f64, stream: impl Into<Text>) -> Self {
         Self::about_stream("FCSubscribe", transaction_id, stream)
+    }
+
+    /// Answers the `secureToken` of the reply to connect, without a transaction: Wowza's SecureToken version 1.
+    #[must_use]
+    pub fn secure_token_response(token: impl Into<Text>) -> Self {
+        Self::about_stream("secureTokenResponse", 0.0, token)
+    }
+
+    /// Shows a token of justin.tv, librtmp's `jtv`. Not in the specification.
+    #[must_use]
+    pub fn usher_token(transaction_id: f64, token: impl Into<Text>) -> Self {
+        Self::about_stream("NetStream.Authenticate.UsherToken", transaction_id, token)
     }
 
     /// Starts publishing on the message stream that carries it, RTMP 1.0 section 7.2.2.6. `kind` is `live`,

@@ -120,7 +120,8 @@ impl Status {
     #[must_use]
     pub fn redirect(&self) -> Option<Cow<'_, str>> {
         let ex = self.info.get("ex")?;
-        ex.get("redirect2").or_else(|| ex.get("redirect"))?.as_str()
+        let url = |key| ex.get(key)?.as_str().filter(|url| !url.is_empty());
+        url("redirect2").or_else(|| url("redirect"))
     }
 
     fn find<'a>(values: impl Iterator<Item = &'a Value> + Clone) -> Self {

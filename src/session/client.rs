@@ -2,11 +2,15 @@
 //!
 //! ```text
 //!  Handshaking --(S2)--> ExpectConnectResult --(_result)--> ExpectStreamId --(_result)--> ExpectStart
-//!    sends C0C1            SetChunkSize                       releaseStream, FCPublish,     publish, or
-//!                          connect (1)                        createStream (4), or          play and
-//!                                                             createStream (2)              SetBufferLength
+//!    sends C0C1            SetChunkSize                                                   publish, or
+//!                          connect (1)                                                    play and
+//!                          releaseStream, FCPublish,                                      SetBufferLength
+//!                          createStream (4 or 2)
 //!  ExpectStart --(Publish.Start | Play.Start | media)--> Flowing --(close)--> Closing --(peer closes)--> Closed
 //! ```
+//!
+//! createStream goes out with connect, in one flight, or in lock-step after the reply (`ClientConfig::one_flight`). The
+//! replies may come in any order.
 //!
 //! What servers in the field do not agree on is not relied on: no StreamBegin, Play.Reset, onBWDone or
 //! reply to an optional command is awaited; onStatus counts on any message stream; media counts on our
@@ -16,11 +20,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::enhanced::CLIENT_SEEK;
+use super::habits::{self, Habits};
+use super::login::secure_token;
 use super::{
     Capabilities, ClientConfig, Context, Error, Event, Intent, Phase, SwfVerification, chunk_stream, media,
+    redirect,
 };
-use crate::amf::Value;
+use crate::amf::{Properties, Text, Value};
 use crate::link::{Link, Received};
 use crate::message::{self, Command, ConnectParameters, Incoming, Status, UserControl};
 
@@ -36,7 +45,12 @@ const CAPABILITIES: f64 = 15.0;
 
 enum State {
     Handshaking,
-    ExpectConnectResult,
+    ExpectConnectResult {
+        /// Transaction of the createStream that was sent with connect.
+        create_stream: Option<f64>,
+        /// What it has brought already.
+        stream_id: Option<u32>,
+    },
     ExpectStreamId {
         create_stream: f64,
     },
@@ -67,6 +81,7 @@ pub(super) struct Client {
     last_status: Option<Arc<str>>,
     /// What the owner was told of it last.
     swf_verification: Option<SwfVerification>,
+    habits: Habits,
 }
 
 impl Client {
@@ -81,6 +96,7 @@ impl Client {
             server_capabilities: None,
             last_status: None,
             swf_verification: None,
+            habits: Habits::default(),
         };
         client.enter(State::Handshaking, now);
         client
@@ -90,7 +106,7 @@ impl Client {
         self.deadline = match state {
             State::Flowing { .. } | State::Ended { .. } | State::Closed => None,
             State::Handshaking
-            | State::ExpectConnectResult
+            | State::ExpectConnectResult { .. }
             | State::ExpectStreamId { .. }
             | State::ExpectStart { .. }
             | State::Closing => self.config.timeout.and_then(|timeout| now.checked_add(timeout)),
@@ -105,7 +121,7 @@ impl Client {
     pub(super) fn phase(&self) -> Phase {
         match self.state {
             State::Handshaking => Phase::Handshake,
-            State::ExpectConnectResult => Phase::Connect,
+            State::ExpectConnectResult { .. } => Phase::Connect,
             State::ExpectStreamId { .. } => Phase::CreateStream,
             State::ExpectStart { .. } if self.is_publisher() => Phase::Publish,
             State::ExpectStart { .. } => Phase::Play,
@@ -126,7 +142,7 @@ impl Client {
     const fn is_starting(&self) -> bool {
         match self.state {
             State::Handshaking
-            | State::ExpectConnectResult
+            | State::ExpectConnectResult { .. }
             | State::ExpectStreamId { .. }
             | State::ExpectStart { .. } => true,
             State::Flowing { .. } | State::Ended { .. } | State::Closing | State::Closed => false,
@@ -212,7 +228,16 @@ impl Client {
         debug_assert!(transaction == CONNECT_TRANSACTION, "connect comes first");
         let command = Command::connect(transaction, &self.connect_parameters());
         send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
-        self.enter(State::ExpectConnectResult, cx.now);
+        let in_one_flight = self.config.one_flight && self.config.secure_token.is_none();
+        let create_stream = match in_one_flight {
+            true => Some(self.create_stream(cx)?),
+            false => None,
+        };
+        let state = State::ExpectConnectResult {
+            create_stream,
+            stream_id: None,
+        };
+        self.enter(state, cx.now);
         Ok(())
     }
 
@@ -351,6 +376,9 @@ impl Client {
         match command.name.to_str_lossy().as_ref() {
             "_result" => self.handle_result(cx, command),
             "_error" => self.handle_error(command),
+            habits::ON_BANDWIDTH_DONE | habits::ON_BANDWIDTH_CHECK | habits::PING => {
+                self.keep_up_habit(cx, command)
+            }
             "onStatus" => self.handle_status(cx, Status::from_command(command)),
             "onFCSubscribe" => {
                 let status = Status::from_command(command);
@@ -385,7 +413,18 @@ impl Client {
     fn handle_result(&mut self, cx: &mut Context<'_>, command: &Command) -> Result<(), Error> {
         let transaction = command.transaction_id;
         match self.state {
-            State::ExpectConnectResult if self.answers(transaction, CONNECT_TRANSACTION) => {
+            State::ExpectConnectResult {
+                create_stream: Some(asked),
+                ref mut stream_id,
+            } if transaction == asked => {
+                let number = command.arguments.first().and_then(Value::as_number);
+                *stream_id = number.and_then(self::stream_id).or(*stream_id);
+                Ok(())
+            }
+            State::ExpectConnectResult {
+                create_stream,
+                stream_id,
+            } if self.answers(transaction, CONNECT_TRANSACTION) => {
                 let status = Status::from_command(command);
                 if status.is_error() {
                     return Err(self.rejected(status));
@@ -408,7 +447,19 @@ impl Client {
                 }
                 self.note(&status);
                 cx.events.push_back(Event::Connected);
-                self.create_stream(cx)
+                self.authenticate(cx, &objects)?;
+                match (create_stream, stream_id) {
+                    (_, Some(stream_id)) => self.start_stream(cx, stream_id),
+                    (Some(create_stream), None) => {
+                        self.enter(State::ExpectStreamId { create_stream }, cx.now);
+                        Ok(())
+                    }
+                    (None, None) => {
+                        let create_stream = self.create_stream(cx)?;
+                        self.enter(State::ExpectStreamId { create_stream }, cx.now);
+                        Ok(())
+                    }
+                }
             }
             State::ExpectStreamId { create_stream } if self.answers(transaction, create_stream) => {
                 let number = command.arguments.first().and_then(Value::as_number);
@@ -427,7 +478,50 @@ impl Client {
         }
     }
 
-    fn create_stream(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+    /// Answers what the reply to connect asks: SecureToken at once, before anything else. librtmp sends UsherToken here
+    /// too.
+    fn authenticate(&mut self, cx: &mut Context<'_>, objects: &[&Properties]) -> Result<(), Error> {
+        let challenge = objects
+            .iter()
+            .find_map(|object| object.get("secureToken")?.as_str());
+        match (challenge, &self.config.secure_token) {
+            (Some(challenge), Some(key)) => {
+                if let Some(plain) = secure_token::decipher(key.expose(), &challenge) {
+                    let command = Command::secure_token_response(Text::from(Bytes::from(plain)));
+                    send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
+                }
+            }
+            (Some(_), None) => cx.events.push_back(Event::TokenWanted),
+            (None, _) => {}
+        }
+        if let Some(token) = self.config.usher_token.clone() {
+            let command = Command::usher_token(self.next_transaction(), token.expose());
+            send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
+        }
+        Ok(())
+    }
+
+    fn keep_up_habit(&mut self, cx: &mut Context<'_>, command: &Command) -> Result<(), Error> {
+        if cx.link.is_flooded() {
+            return Ok(());
+        }
+        let Self {
+            habits,
+            last_transaction,
+            ..
+        } = self;
+        let next = || {
+            *last_transaction += 1.0;
+            *last_transaction
+        };
+        match habits.answer(command, next) {
+            Some(answer) => send(cx.link, chunk_stream::CONNECTION, 0, &answer),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks for a message stream; the transaction id.
+    fn create_stream(&mut self, cx: &mut Context<'_>) -> Result<f64, Error> {
         let stream = self.config.stream.clone();
         if self.is_publisher() {
             let command = Command::release_stream(self.next_transaction(), stream.clone());
@@ -442,8 +536,7 @@ impl Client {
             0,
             &Command::create_stream(create_stream),
         )?;
-        self.enter(State::ExpectStreamId { create_stream }, cx.now);
-        Ok(())
+        Ok(create_stream)
     }
 
     fn start_stream(&mut self, cx: &mut Context<'_>, stream_id: u32) -> Result<(), Error> {
@@ -490,7 +583,17 @@ impl Client {
     fn handle_error(&mut self, command: &Command) -> Result<(), Error> {
         let transaction = command.transaction_id;
         let fatal = match self.state {
-            State::ExpectConnectResult => self.answers(transaction, CONNECT_TRANSACTION),
+            State::ExpectConnectResult {
+                create_stream: Some(create_stream),
+                ..
+            } if transaction == create_stream => {
+                // Refused before connect was answered, so that is the phase.
+                return Err(Error::Rejected {
+                    phase: Phase::CreateStream,
+                    status: Box::new(Status::from_command(command)),
+                });
+            }
+            State::ExpectConnectResult { .. } => self.answers(transaction, CONNECT_TRANSACTION),
             State::ExpectStreamId { create_stream } => transaction == create_stream,
             State::ExpectStart {
                 transaction: ours, ..
@@ -528,6 +631,8 @@ impl Client {
                 cx.events.push_back(Event::Closed(Err(status)));
                 return Ok(());
             }
+            // SRS says so of a stream that is on another server, and may call it no error.
+            _ if self.is_starting() && redirect::is_redirect(&status) => return Err(self.rejected(status)),
             _ if status.is_error() && self.is_fatal(&status) => return Err(self.rejected(status)),
             _ => {}
         }
@@ -539,7 +644,9 @@ impl Client {
     /// the peer closes the connection for the rest, or does not mean it.
     fn is_fatal(&self, status: &Status) -> bool {
         match self.state {
-            State::ExpectConnectResult | State::ExpectStreamId { .. } | State::ExpectStart { .. } => true,
+            State::ExpectConnectResult { .. } | State::ExpectStreamId { .. } | State::ExpectStart { .. } => {
+                true
+            }
             State::Flowing { .. } => {
                 [
                     "NetStream.Publish.",
@@ -579,7 +686,7 @@ impl Client {
             | State::Flowing { stream_id }
             | State::Ended { stream_id } => Some(stream_id),
             State::Closing | State::Closed => return,
-            State::Handshaking | State::ExpectConnectResult | State::ExpectStreamId { .. } => None,
+            State::Handshaking | State::ExpectConnectResult { .. } | State::ExpectStreamId { .. } => None,
         };
         if let Some(stream_id) = stream_id {
             let stop = self.config.stop_commands;

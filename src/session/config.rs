@@ -4,9 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Capabilities;
+use super::login::{Authmod, Credentials};
+use super::redirect::Redirects;
 use crate::amf::{Text, Value};
 use crate::handshake::{SignatureCipher, Style};
 use crate::swf;
+use crate::url::Secret;
 
 /// Chunk size that a session announces: FFmpeg's, OBS's and nginx-rtmp's; larger ones delay audio behind video.
 pub const DEFAULT_CHUNK_SIZE: u32 = 4096;
@@ -132,6 +135,20 @@ pub struct ClientConfig {
     pub swf: Option<swf::Identity>,
     /// Chunk size that this side writes with, in bytes.
     pub chunk_size: u32,
+    /// Whether createStream goes out with connect, instead of after the reply. Saves a round trip; servers that take
+    /// offence get another connection in lock-step, see [`attempt`](super::attempt).
+    pub one_flight: bool,
+    /// Which login to take part in.
+    pub authmod: Authmod,
+    /// Who logs in; `None` if nobody can.
+    pub credentials: Option<Credentials>,
+    /// Key of SecureToken, see [`secure_token`](super::login::secure_token). With one, connect goes alone: the server
+    /// wants its answer before anything else.
+    pub secure_token: Option<Secret>,
+    /// Token for `NetStream.Authenticate.UsherToken`, sent once connect is accepted (librtmp's `jtv`).
+    pub usher_token: Option<Secret>,
+    /// Which redirects are followed.
+    pub redirects: Redirects,
     /// Whether FCSubscribe precedes play; some content delivery networks ask for it.
     pub subscribe: Option<Text>,
     /// Whether a player wants audio messages; if not, the server is asked with receiveAudio not to send any. Some
@@ -168,6 +185,12 @@ impl ClientConfig {
             handshake: Style::Digest,
             swf: None,
             chunk_size: DEFAULT_CHUNK_SIZE,
+            one_flight: true,
+            authmod: Authmod::default(),
+            credentials: None,
+            secure_token: None,
+            usher_token: None,
+            redirects: Redirects::default(),
             subscribe: None,
             receive_audio: true,
             receive_video: true,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::login::LoginFault;
+use super::redirect::RedirectFault;
 use crate::handshake;
 use crate::message::Status;
 use crate::wire::Malformed;
@@ -56,6 +58,20 @@ pub enum Error {
         /// The peer's words.
         status: Box<Status>,
     },
+    /// The server asks for a login, or does not like it.
+    Login {
+        /// What is wrong.
+        fault: LoginFault,
+        /// The server's words.
+        status: Box<Status>,
+    },
+    /// The server sends the client on, where it does not go.
+    Redirect {
+        /// What is wrong.
+        fault: RedirectFault,
+        /// The server's words.
+        status: Box<Status>,
+    },
     /// The peer did not answer in time.
     TimedOut(Phase),
     /// The peer closed the connection.
@@ -97,6 +113,8 @@ impl fmt::Display for Error {
             Self::PeerMisbehaved(what) => write!(f, "the peer misbehaved: {what}"),
             Self::ClearText => f.write_str("the server answered RTMPE in clear text"),
             Self::Rejected { phase, status } => write!(f, "the server refused {phase}: {}", status.code),
+            Self::Login { status, .. } => write!(f, "the login has failed: {}", status.code),
+            Self::Redirect { fault, .. } => fault.fmt(f),
             Self::TimedOut(phase) => write!(f, "the peer did not answer in time during {phase}"),
             Self::Disconnected(phase) => write!(f, "the peer closed the connection during {phase}"),
             Self::Unverified(phase) => write!(

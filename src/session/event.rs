@@ -137,6 +137,8 @@ pub enum Event {
     Status(Status),
     /// Something has come of SWF verification.
     SwfVerification(SwfVerification),
+    /// The server wants SecureToken answered, and there is no key: it may refuse what comes next.
+    TokenWanted,
     /// The server has sent nothing for the idle timeout: the stream counts as ended.
     Idle,
     /// The stream has ended in good order; the connection still stands.

@@ -16,11 +16,15 @@
 //! repeat the error; events and bytes that were ready before the error may still be taken. Media payloads are
 //! opaque: this layer does not know FLV.
 
+pub mod attempt;
 mod client;
 mod config;
 mod enhanced;
 mod error;
 mod event;
+mod habits;
+pub mod login;
+pub mod redirect;
 mod server;
 mod stats;
 #[cfg(test)]

@@ -6,6 +6,9 @@
 //!                 +---------- close() ---------+--> Down(Closed)
 //! ```
 //!
+//! Connecting may take several attempts, each with a socket and a session of its own: what to try next is the
+//! [`Plan`]'s to say.
+//!
 //! The state's lock is held across I/O; [`Connection::stats`] and setting the [`Wake`] do not need it.
 
 use std::io;
@@ -15,11 +18,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::dial::{Target, dial};
-use super::driver::{Driver, Expendable, Farewell, Stopped};
-use super::error::Error;
+use super::driver::{ByteTotals, Driver, Expendable, Farewell, Stopped};
+use super::error::{Error, Phase};
 use super::keepalive;
 use super::wake::Wake;
+use crate::session::attempt::{Attempt, Detour, Plan};
 use crate::session::{self, ClientConfig, Event, Media, Session};
+use crate::url::RtmpUrl;
 
 /// How long the peer's end of the connection is awaited after ours.
 const LINGER: Duration = Duration::from_secs(1);
@@ -50,13 +55,50 @@ pub struct Stats {
     pub session: Option<session::Stats>,
 }
 
+impl Stats {
+    fn set(&mut self, totals: ByteTotals, session: session::Stats) {
+        self.bytes_in = totals.received;
+        self.bytes_out = totals.sent;
+        self.round_trip = session.round_trip;
+        self.session = Some(session);
+    }
+}
+
 /// Called without any lock held, from the keepalive thread, when it finds that the connection was lost.
 pub type LostHook = Box<dyn Fn(&Error) + Send + Sync>;
+
+/// What happens while a connection is made and does not end it.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// The attempt has failed, and there is another.
+    Detour(Detour),
+    /// The server wants SecureToken answered, and there is no key.
+    TokenWanted,
+}
+
+/// Called without any lock held, from the connecting thread.
+pub type NoticeHook = Box<dyn Fn(&Notice) + Send>;
+
+/// Who is told what.
+#[derive(Default)]
+pub struct Hooks {
+    /// When the connection is lost while nobody drives it.
+    pub on_lost: Option<LostHook>,
+    /// What happens while it is made.
+    pub on_notice: Option<NoticeHook>,
+}
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
 
 /// See the module.
 pub struct Connection {
     state: Mutex<State>,
     stats: Mutex<Stats>,
+    url: Arc<Mutex<Arc<RtmpUrl>>>,
     peak_kbps: AtomicU32,
     /// 0 is the configuration's.
     chunk_size: AtomicU32,
@@ -77,7 +119,7 @@ enum State {
 
 /// A connection being made on its own thread.
 struct Connecting {
-    thread: JoinHandle<Result<(Driver, Instant), Error>>,
+    thread: JoinHandle<Result<(Driver, Instant), Failure>>,
     /// Ends the attempt, as does dropping it.
     cancel: WakeOnDrop,
     done: Arc<Wake>,
@@ -85,8 +127,8 @@ struct Connecting {
 }
 
 impl Connection {
-    /// Begins to connect and returns at once. `on_lost` is told when the connection is lost while nobody
-    /// drives it.
+    /// Begins to connect to `target` and returns at once. `url` is what the user calls it, with the secrets to mask;
+    /// scheme, host and port are the target's until a redirect changes them.
     ///
     /// # Errors
     ///
@@ -94,8 +136,17 @@ impl Connection {
     pub fn open(
         target: Target,
         config: Arc<ClientConfig>,
-        on_lost: Option<LostHook>,
+        url: RtmpUrl,
+        hooks: Hooks,
     ) -> io::Result<Arc<Self>> {
+        let Hooks { on_lost, on_notice } = hooks;
+        let told = Arc::new(Mutex::new(Arc::new(url.clone())));
+        let mut endeavour = Endeavour {
+            plan: Plan::new(url, config),
+            target,
+            url: Arc::clone(&told),
+            on_notice,
+        };
         let cancel = Arc::new(Wake::new()?);
         let done = Arc::new(Wake::new()?);
         let thread = thread::Builder::new().name("rtmp-connect".into()).spawn({
@@ -103,7 +154,9 @@ impl Connection {
             move || {
                 // Set when the thread unwinds as well, so that nobody waits for a result that never comes.
                 let _done = WakeOnDrop(done);
-                establish(&target, config, &cancel).map(|driver| (driver, Instant::now()))
+                endeavour
+                    .establish(&cancel)
+                    .map(|driver| (driver, Instant::now()))
             }
         })?;
         let connecting = Connecting {
@@ -118,6 +171,7 @@ impl Connection {
                 state: "connecting",
                 ..Stats::default()
             }),
+            url: told,
             peak_kbps: AtomicU32::new(0),
             chunk_size: AtomicU32::new(0),
             was_up: AtomicBool::new(false),
@@ -127,6 +181,12 @@ impl Connection {
         });
         keepalive::register(&connection)?;
         Ok(connection)
+    }
+
+    /// Whom it is connected to, or being connected, by now. Its `scrub` masks every secret that the connection has to do
+    /// with, whatever its owner's settings have become.
+    pub fn url(&self) -> Arc<RtmpUrl> {
+        Arc::clone(&self.url.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Caps what is sent, in kbit/s; 0 lifts the cap. Takes effect with the next write.
@@ -351,7 +411,10 @@ impl Connection {
         else {
             return;
         };
-        let result = connecting.thread.join().unwrap_or(Err(Error::Closed));
+        let result = connecting
+            .thread
+            .join()
+            .unwrap_or_else(|_| Err(Error::Closed.into()));
         let mut stats = self.lock_stats();
         **state = match result {
             Ok((driver, ready)) => {
@@ -362,21 +425,19 @@ impl Connection {
                 self.was_up.store(true, Ordering::Release);
                 State::Up(Box::new(driver))
             }
-            Err(error) => {
+            Err(failure) => {
                 stats.state = "closed";
-                State::Down(error)
+                if let Some(last) = failure.stats {
+                    let (totals, session) = *last;
+                    stats.set(totals, session);
+                }
+                State::Down(failure.error)
             }
         };
     }
 
     fn publish_stats(&self, driver: &Driver) {
-        let session = driver.session().stats();
-        let totals = driver.totals();
-        let mut stats = self.lock_stats();
-        stats.bytes_in = totals.received;
-        stats.bytes_out = totals.sent;
-        stats.round_trip = session.round_trip;
-        stats.session = Some(session);
+        self.lock_stats().set(driver.totals(), driver.session().stats());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -416,19 +477,119 @@ impl Drop for WakeOnDrop {
     }
 }
 
-/// Everything from the name to a session that is ready for media.
-fn establish(target: &Target, config: Arc<ClientConfig>, cancel: &Wake) -> Result<Driver, Error> {
-    let timeout = config.timeout;
-    let carrier = dial(target, timeout, cancel)?;
-    let now = Instant::now();
-    let mut driver = Driver::new(carrier, Session::client(config, now), timeout, now);
-    loop {
-        match driver.next_event(cancel, None) {
-            Ok(Event::Ready) => return Ok(driver),
-            // Until it is ready a session ends by an error only.
-            Ok(_) => {}
-            Err(Stopped::Interrupted | Stopped::Elapsed) => return Err(Error::Closed),
-            Err(Stopped::Failed(error)) => return Err(error),
+/// Why no connection has come about, with the figures of the last session if there was one.
+struct Failure {
+    error: Error,
+    stats: Option<Box<(ByteTotals, session::Stats)>>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, stats: None }
+    }
+}
+
+impl Failure {
+    fn of(driver: &Driver, error: Error) -> Self {
+        Self {
+            error,
+            stats: Some(Box::new((driver.totals(), driver.session().stats()))),
+        }
+    }
+
+    /// What the plan can make something of: the session's own failure, in its phase. A connection that broke is one
+    /// that was closed.
+    fn of_session(&self) -> Option<(session::Phase, session::Error)> {
+        let (_, stats) = self.stats.as_deref()?;
+        let error = match &self.error {
+            Error::Session(error) => error.clone(),
+            Error::TimedOut(Phase::Session(phase)) => session::Error::TimedOut(*phase),
+            Error::Io { phase, .. } => session::Error::Disconnected(*phase),
+            _ => return None,
+        };
+        Some((stats.phase, error))
+    }
+}
+
+/// What the connecting thread works with.
+struct Endeavour {
+    plan: Plan,
+    target: Target,
+    /// What the owner is told of the attempt that is being made.
+    url: Arc<Mutex<Arc<RtmpUrl>>>,
+    on_notice: Option<NoticeHook>,
+}
+
+impl Endeavour {
+    /// Everything from the name to a session that is ready for media, as often as the plan says.
+    fn establish(&mut self, cancel: &Wake) -> Result<Driver, Failure> {
+        // Of the attempt that is made again in lock-step: it counts if that one does not get as far.
+        let mut confused: Option<Failure> = None;
+        loop {
+            let attempt = self.plan.attempt();
+            *self.url.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&attempt.url);
+            let failure = match self.try_once(attempt, cancel) {
+                Ok(driver) => return Ok(driver),
+                Err(failure) => failure,
+            };
+            let planned = match failure.of_session() {
+                Some((phase, error)) if phase != session::Phase::Handshake || confused.is_none() => {
+                    Some(self.plan.handle_failure(phase, error.clone()).map_err(|better| {
+                        // Only a better word than the transport's takes its place.
+                        (better != error).then_some(better)
+                    }))
+                }
+                _ => None,
+            };
+            match planned {
+                Some(Ok(detour)) => {
+                    let is_repeated = matches!(detour, Detour::LockStep);
+                    confused = is_repeated.then_some(failure);
+                    self.follow(detour);
+                }
+                Some(Err(Some(better))) => {
+                    return Err(Failure {
+                        error: better.into(),
+                        ..failure
+                    });
+                }
+                Some(Err(None)) => return Err(failure),
+                None if matches!(failure.error, Error::Closed) => return Err(failure),
+                None => return Err(confused.unwrap_or(failure)),
+            }
+        }
+    }
+
+    fn follow(&mut self, detour: Detour) {
+        if let Detour::Redirect(url) = &detour {
+            self.target.scheme = url.scheme();
+            self.target.host = url.host().to_owned();
+            self.target.port = url.port();
+        }
+        self.tell(&Notice::Detour(detour));
+    }
+
+    fn tell(&self, notice: &Notice) {
+        if let Some(hook) = &self.on_notice {
+            hook(notice);
+        }
+    }
+
+    fn try_once(&self, attempt: Attempt, cancel: &Wake) -> Result<Driver, Failure> {
+        let timeout = attempt.config.timeout;
+        let carrier = dial(&self.target, timeout, cancel)?;
+        let now = Instant::now();
+        let session = Session::client(attempt.config, now);
+        let mut driver = Driver::new(carrier, session, timeout, now);
+        loop {
+            match driver.next_event(cancel, None) {
+                Ok(Event::Ready) => return Ok(driver),
+                Ok(Event::TokenWanted) => self.tell(&Notice::TokenWanted),
+                // Until it is ready a session ends by an error only.
+                Ok(_) => {}
+                Err(Stopped::Interrupted | Stopped::Elapsed) => return Err(Error::Closed.into()),
+                Err(Stopped::Failed(error)) => return Err(Failure::of(&driver, error)),
+            }
         }
     }
 }
@@ -468,7 +629,8 @@ mod tests {
                 [7; 32],
             )
         };
-        let connection = Connection::open(target, Arc::new(config), None).unwrap();
+        let url = RtmpUrl::parse("rtmp://host/app/key").unwrap();
+        let connection = Connection::open(target, Arc::new(config), url, Hooks::default()).unwrap();
         assert!(listener.poll(&wake, None).unwrap().readable);
         let mut peer = listener.accept(&TcpOptions::default()).unwrap();
 

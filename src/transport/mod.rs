@@ -32,7 +32,7 @@ pub mod tls;
 pub mod wake;
 
 pub use self::carrier::Carrier;
-pub use self::connection::{Connection, LostHook, Stats};
+pub use self::connection::{Connection, Hooks, LostHook, Notice, NoticeHook, Stats};
 pub use self::dial::Target;
 pub use self::driver::{ByteTotals, Calls, Driver, Expendable, Farewell, Stopped};
 pub use self::error::{Error, Phase, ProxyFault};

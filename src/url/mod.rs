@@ -94,6 +94,8 @@ pub struct RtmpUrl {
     overrides: Overrides,
     options: Options,
     warnings: Vec<UrlWarning>,
+    /// Secrets that are no part of the URL and that [`RtmpUrl::scrub`] masks all the same.
+    kept: Vec<Secret>,
 }
 
 /// What the path of the location says.
@@ -136,6 +138,7 @@ impl RtmpUrl {
             overrides: Overrides::default(),
             options: Options::default(),
             warnings: Vec::new(),
+            kept: Vec::new(),
         })
     }
 
@@ -176,7 +179,26 @@ impl RtmpUrl {
             options: parsed_options,
             warnings,
             is_doubtful,
+            kept: Vec::new(),
         })
+    }
+
+    /// Reads a tcUrl: all of the path is the application, and there is no stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`RtmpUrl::parse`].
+    pub fn parse_tc_url(text: &str) -> Result<Self, UrlError> {
+        let mut url = Self::parse(text)?;
+        let (_, rest) = text.split_once("://").ok_or(UrlError::SchemeMissing)?;
+        let path = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..));
+        let path = path.unwrap_or_default();
+        let application = path.strip_prefix('/').unwrap_or(path).trim_end_matches('/');
+        url.path = PathParts {
+            application: application.to_owned(),
+            ..PathParts::default()
+        };
+        Ok(url)
     }
 
     /// The location as it was written, secrets included; `None` for a URL that was made from parts. The setters
@@ -367,18 +389,24 @@ impl RtmpUrl {
         Ok(())
     }
 
+    /// Has [`scrub`](Self::scrub) mask another secret that is in use beside this URL. What is as short as a word is
+    /// left alone, as it is in queries.
+    pub fn keep_secret(&mut self, secret: Secret) {
+        if secret.expose().len() >= MIN_SCRUBBED_PIECE && !self.kept.contains(&secret) {
+            self.kept.push(secret);
+        }
+    }
+
+    /// Has [`scrub`](Self::scrub) mask the secrets of another URL too.
+    pub fn keep_secrets_of(&mut self, other: &Self) {
+        other.secrets().for_each(|secret| self.keep_secret(secret.into()));
+    }
+
     /// `text`, mostly what a server says of a stream, with every secret of this URL that it repeats masked, and no
     /// NUL, at which a string of C would end.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
-        let mut secrets: Vec<&str> = self.secrets().filter(|secret| !secret.is_empty()).collect();
-        // A secret within a longer one must not break that one up before it is found.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets
-            .into_iter()
-            .fold(text.replace('\0', "\u{fffd}"), |text, secret| {
-                text.replace(secret, MASK)
-            })
+        mask_all(&text.replace('\0', "\u{fffd}"), self.secrets())
     }
 
     fn secrets(&self) -> impl Iterator<Item = &str> {
@@ -407,10 +435,21 @@ impl RtmpUrl {
         whole
             .into_iter()
             .flatten()
+            .chain(&self.kept)
             .map(Secret::expose)
             .chain([name])
             .chain(pieces)
     }
+}
+
+/// `text` with `secrets` masked.
+fn mask_all<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
+    let mut secrets: Vec<&str> = secrets.filter(|secret| !secret.is_empty()).collect();
+    // A secret within a longer one must not break that one up before it is found.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
+        .into_iter()
+        .fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
 }
 
 impl FromStr for RtmpUrl {
@@ -433,7 +472,7 @@ impl fmt::Display for RtmpUrl {
         let user_info = if anybody { "***@" } else { "" };
         write!(f, "{}://{user_info}{}/", self.scheme, self.host_and_port())?;
 
-        let application = self.application();
+        let application = &mask_all(self.application(), self.kept.iter().map(Secret::expose));
         let first = application
             .find(['/', '?'])
             .and_then(|end| application.get(..end));

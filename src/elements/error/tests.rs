@@ -5,6 +5,9 @@ use std::sync::Arc;
 use gst::prelude::*;
 
 use super::*;
+use crate::amf::Value;
+use crate::elements::settings::SecretFault;
+use crate::session::login::Scheme;
 use crate::session::{Level, Phase as SessionPhase};
 use crate::transport::tcp::Family;
 use crate::transport::tls::{Failure, Fault, Plain};
@@ -97,6 +100,8 @@ const PLACES: &[&str] = &[
     "COMMAND",
     "PHASE",
     "WHY",
+    "URL",
+    "SCHEME",
     "WHAT",
     "N",
 ];
@@ -206,6 +211,26 @@ fn cause(error: &transport::Error) -> Option<&'static str> {
             | SessionPhase::Play => "closed after SWF verification was asked for and not given",
         },
         Error::Session(session::Error::ApiMisuse(_)) => "the element itself",
+        Error::Session(session::Error::Login { fault, .. }) => match fault {
+            LoginFault::NoCredentials(_) => {
+                "the server asks for a login, and user name or password is not set"
+            }
+            LoginFault::Disabled(_) => "the server asks for a login, and `authmod` is none",
+            LoginFault::OtherScheme { .. } => {
+                "the server asks for another `authmod` than the one that is set"
+            }
+            LoginFault::Refused => "user name or password is wrong",
+            LoginFault::AskedAgain => "the server asks again for what it was told",
+            LoginFault::BadChallenge(_) => "the server's challenge lacks something, or is too long",
+        },
+        Error::Session(session::Error::Redirect { fault, .. }) => match fault {
+            RedirectFault::Disabled => "a redirect, and `follow-redirects` is false",
+            RedirectFault::TooMany => "a fourth redirect",
+            RedirectFault::Circular => "a redirect back",
+            RedirectFault::Unusable => "a redirect to something else than an absolute URL of RTMP",
+            RedirectFault::Unencrypted => "a redirect to a scheme that protects less",
+            RedirectFault::Untrusted => "a redirect to another host, which would be told the stream name",
+        },
         // They have a table of their own.
         Error::Session(session::Error::Rejected { .. }) => return None,
         // The owner knows that it closed the connection.
@@ -382,6 +407,37 @@ fn errors() -> Vec<transport::Error> {
         let host = "example.com".into();
         Error::Tls(Failure { host, fault })
     }));
+    let ex = Value::object([("redirect", Value::from("rtmp://other.example/live/x"))]);
+    let status = Status {
+        info: Value::object([("ex", ex)]),
+        ..Status::new(Level::Error, "NetConnection.Connect.Rejected", "no")
+    };
+    let (adobe, llnw) = (Scheme::Adobe, Scheme::Llnw);
+    for fault in [
+        LoginFault::NoCredentials(adobe),
+        LoginFault::Disabled(llnw),
+        LoginFault::OtherScheme {
+            ours: adobe,
+            theirs: llnw,
+        },
+        LoginFault::Refused,
+        LoginFault::AskedAgain,
+        LoginFault::BadChallenge("the salt is missing"),
+    ] {
+        let status = Box::new(status.clone());
+        errors.push(session::Error::Login { fault, status }.into());
+    }
+    for fault in [
+        RedirectFault::Disabled,
+        RedirectFault::TooMany,
+        RedirectFault::Circular,
+        RedirectFault::Unusable,
+        RedirectFault::Unencrypted,
+        RedirectFault::Untrusted,
+    ] {
+        let status = Box::new(status.clone());
+        errors.push(session::Error::Redirect { fault, status }.into());
+    }
     for phase in PHASES {
         errors.push(Error::TimedOut(Phase::Session(phase)));
         errors.push(Error::Session(session::Error::Disconnected(phase)));
@@ -412,9 +468,14 @@ fn failed_connections_are_documented() {
         let (_, rest) = DOCUMENT.split_once(title).unwrap();
         rest.split("\n## ").next().unwrap_or_default()
     };
-    let tables = ["## Connecting\n", "## TLS\n", "## While the stream flows\n"]
-        .map(section)
-        .concat();
+    let tables = [
+        "## Connecting\n",
+        "## TLS\n",
+        "## Logging in, and being sent on\n",
+        "## While the stream flows\n",
+    ]
+    .map(section)
+    .concat();
     for row in tables.lines().filter_map(|line| line.strip_prefix("| ")) {
         let cause = row.split(" | ").next().unwrap_or_default();
         // The source finds this out with the caps of its peer.
@@ -485,6 +546,10 @@ fn what_is_found_out_before_connecting_is_documented() {
         (
             "the system has no more threads or descriptors",
             no_resources(&io::Error::other("none left")),
+        ),
+        (
+            "an environment variable, a file or a login's part that is needed cannot be had",
+            bad_setting(&SecretFault::Unset("KEY".to_owned())),
         ),
         ("the system has no random bytes", no_entropy()),
         (

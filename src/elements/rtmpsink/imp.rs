@@ -16,11 +16,12 @@ use super::input::{Fault, Input};
 use crate::elements::enums::StopCommands;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
-use crate::elements::{SOONEST_FAILURE, caps, lock, post_status, stats};
+use crate::elements::{SOONEST_FAILURE, caps, lock, notice_hook, post_status, stats};
 use crate::flv;
 use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, PublishKind, Support};
 use crate::transport::wake::Wake;
-use crate::transport::{self, Connection, Farewell, LostHook, Stats, Stopped};
+use crate::transport::{self, Connection, Farewell, Hooks, LostHook, Stats, Stopped};
+use crate::url::RtmpUrl;
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("rtmpsink", gst::DebugColorFlags::empty(), Some("RTMP publisher")));
@@ -361,12 +362,16 @@ impl RtmpSink {
         self.open(prepared)
     }
 
-    fn open(&self, (target, config): settings::Prepared) -> Result<Arc<Connection>, gst::ErrorMessage> {
-        gst::info!(CAT, imp = self, "connecting to {}", lock(&self.settings).0.url());
+    fn open(&self, (target, config, url): settings::Prepared) -> Result<Arc<Connection>, gst::ErrorMessage> {
+        gst::info!(CAT, imp = self, "connecting to {url}");
         lock(&self.input).start_over();
         self.failed.store(false, Ordering::Relaxed);
-        let connection = Connection::open(target, config, Some(self.lost_hook()))
-            .map_err(|error| error::no_resources(&error))?;
+        let hooks = Hooks {
+            on_lost: Some(self.lost_hook()),
+            on_notice: Some(notice_hook(&*self.obj(), *CAT)),
+        };
+        let connection =
+            Connection::open(target, config, url, hooks).map_err(|error| error::no_resources(&error))?;
         connection.set_peak_rate(lock(&self.settings).1.peak_kbps);
         *lock(&self.connection) = Some(Arc::clone(&connection));
         Ok(connection)
@@ -383,8 +388,9 @@ impl RtmpSink {
             element.call_async(move |element| {
                 std::thread::sleep(soonest.saturating_duration_since(Instant::now()));
                 let imp = element.imp();
-                if lock(&imp.connection).is_some() {
-                    imp.post_failure(&error);
+                let connection = lock(&imp.connection).clone();
+                if let Some(connection) = connection {
+                    imp.post_failure(&error, &connection.url());
                 }
             });
         })
@@ -401,17 +407,17 @@ impl RtmpSink {
             Some(connection) => connection,
             None => self.connect().map_err(|error| self.fail(error))?,
         };
-        self.resume_until(|wake| connection.wait_ready(wake))?;
+        self.resume_until(&connection, |wake| connection.wait_ready(wake))?;
 
         let Taken { first, rest, error } = self.take_media(count, push)?;
         for media in first.iter().chain(&rest) {
             self.check_codec(&connection, media);
         }
         let mut media = first.into_iter().chain(rest);
-        self.resume_until(|wake| connection.send(media.by_ref(), wake))?;
+        self.resume_until(&connection, |wake| connection.send(media.by_ref(), wake))?;
         while let Some(event) = connection.poll_event() {
             if let Event::Status(status) = event {
-                let url = lock(&self.settings).0.url().clone();
+                let url = connection.url();
                 gst::debug!(
                     CAT,
                     imp = self,
@@ -497,6 +503,7 @@ impl RtmpSink {
     /// Calls `action` until it is done. When the base class interrupts it for a pause, it goes on after it.
     fn resume_until(
         &self,
+        connection: &Connection,
         mut action: impl FnMut(&Wake) -> Result<(), Stopped>,
     ) -> Result<(), gst::FlowError> {
         let wakes = self.wakes.get().ok_or(gst::FlowError::Flushing)?;
@@ -508,7 +515,7 @@ impl RtmpSink {
                     self.obj().wait_preroll()?;
                 }
                 Err(Stopped::Failed(error)) => {
-                    self.post_failure(&error);
+                    self.post_failure(&error, &connection.url());
                     return Err(gst::FlowError::Error);
                 }
             }
@@ -566,7 +573,7 @@ impl RtmpSink {
             Err(Stopped::Elapsed) => transport::Error::TimedOut(transport::Phase::Write),
             Err(Stopped::Failed(error)) => error,
         };
-        self.post_failure(&error);
+        self.post_failure(&error, &connection.url());
         false
     }
 
@@ -576,7 +583,7 @@ impl RtmpSink {
         };
         let Ok(never) = Wake::new() else { return };
         if let Err(stopped) = connection.close(&never, FAREWELL) {
-            let stopped = lock(&self.settings).0.url().scrub(&format!("{stopped:?}"));
+            let stopped = connection.url().scrub(&format!("{stopped:?}"));
             gst::debug!(
                 CAT,
                 imp = self,
@@ -598,13 +605,13 @@ impl RtmpSink {
         }
     }
 
-    fn post_failure(&self, error: &transport::Error) {
+    /// `url` is the connection's, whose secrets the server may repeat, and not the one that is set by now.
+    fn post_failure(&self, error: &transport::Error, url: &RtmpUrl) {
         if self.failed.swap(true, Ordering::Relaxed) {
             return;
         }
-        let url = lock(&self.settings).0.url().clone();
         gst::info!(CAT, imp = self, "failed: {}", url.scrub(&error.to_string()));
-        let message = error::failed(error, Side::Sink, &url);
+        let message = error::failed(error, Side::Sink, url);
         self.post_error_message(message);
     }
 

@@ -22,11 +22,12 @@ use crate::elements::enums::StartMode;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
 use crate::elements::track::TrackKind;
-use crate::elements::{SOONEST_FAILURE, lock, post_status, stats};
+use crate::elements::{SOONEST_FAILURE, lock, notice_hook, post_status, stats};
 use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, MediaKind, Phase, Status, Support};
 use crate::transport::tcp;
 use crate::transport::wake::Wake;
-use crate::transport::{self, Connection, Stats, Stopped};
+use crate::transport::{self, Connection, Hooks, Stats, Stopped};
+use crate::url::RtmpUrl;
 
 static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("rtmpsrc", gst::DebugColorFlags::empty(), Some("RTMP player")));
@@ -191,8 +192,7 @@ impl BaseSrcImpl for RtmpSrc {
             // It has ended the streaming thread; nobody cancels the farewell.
             wake.reset();
             if let Err(stopped) = connection.close(wake, FAREWELL) {
-                let url = lock(&self.settings).0.url().clone();
-                let why = url.scrub(&format!("{stopped:?}"));
+                let why = connection.url().scrub(&format!("{stopped:?}"));
                 gst::debug!(
                     CAT,
                     imp = self,
@@ -366,12 +366,15 @@ impl RtmpSrc {
         })
     }
 
-    fn open(&self, (target, config): settings::Prepared) -> Result<Arc<Connection>, gst::ErrorMessage> {
-        let url = lock(&self.settings).0.url().clone();
+    fn open(&self, (target, config, url): settings::Prepared) -> Result<Arc<Connection>, gst::ErrorMessage> {
         gst::info!(CAT, imp = self, "connecting to {url}");
         // Nobody needs to be told of a loss: the streaming thread finds it behind the last message.
+        let hooks = Hooks {
+            on_lost: None,
+            on_notice: Some(notice_hook(&*self.obj(), *CAT)),
+        };
         let connection =
-            Connection::open(target, config, None).map_err(|error| error::no_resources(&error))?;
+            Connection::open(target, config, url, hooks).map_err(|error| error::no_resources(&error))?;
         *lock(&self.connection) = Some(Arc::clone(&connection));
         lock(&self.stream).opened = Some(Instant::now());
         Ok(connection)
@@ -425,13 +428,22 @@ impl RtmpSrc {
                     gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
                 }
             }
-            Event::Connected | Event::Ready | Event::Requested(_) => {}
+            Event::Connected | Event::Ready | Event::TokenWanted | Event::Requested(_) => {}
         }
         Ok(None)
     }
 
+    /// The connection's, whose secrets the server may repeat; the settings may say something else by now.
+    fn url(&self) -> Arc<RtmpUrl> {
+        let connection = lock(&self.connection).clone();
+        match connection {
+            Some(connection) => connection.url(),
+            None => Arc::new(lock(&self.settings).0.url().clone()),
+        }
+    }
+
     fn tell(&self, status: &Status) {
-        let url = lock(&self.settings).0.url().clone();
+        let url = self.url();
         gst::debug!(CAT, imp = self, "the server says {}", url.scrub(&status.code));
         post_status(self.obj().upcast_ref(), &url, status);
     }
@@ -674,10 +686,8 @@ impl RtmpSrc {
                 ..
             } | transport::Error::Session(session::Error::Disconnected(Phase::Media))
         );
-        let (url, no_eof_is_error) = {
-            let settings = lock(&self.settings);
-            (settings.0.url().clone(), settings.1.no_eof_is_error)
-        };
+        let url = self.url();
+        let no_eof_is_error = lock(&self.settings).1.no_eof_is_error;
         gst::info!(CAT, imp = self, "failed: {}", url.scrub(&error.to_string()));
         if is_cut && !no_eof_is_error {
             return gst::FlowError::Eos;

@@ -6,6 +6,8 @@
 mod login;
 mod network;
 mod player;
+mod redirects;
+mod secrets;
 mod tls;
 
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use gst::prelude::*;
 use self::login::Login;
 use self::network::Network;
 use self::player::Player;
+use self::redirects::Redirects;
+pub(super) use self::secrets::SecretFault;
 use self::tls::Tls;
 use super::enums::{EnhancedRtmp, Scheme};
 use super::error;
@@ -34,8 +38,9 @@ const DEFAULT_TIMEOUT: u32 = 5;
 /// URI schemes that the elements take.
 pub(super) const PROTOCOLS: &[&str] = &["rtmp"];
 
-/// Where to connect, and what the session is to do there.
-pub(super) type Prepared = (Target, Arc<ClientConfig>);
+/// Where to connect, what the session is to do there, and what the user calls it: the location with all secrets in
+/// place, to mask them.
+pub(super) type Prepared = (Target, Arc<ClientConfig>, RtmpUrl);
 
 /// What an element was told, by properties, a URI or both; the later word counts.
 #[derive(Clone, Debug)]
@@ -50,6 +55,7 @@ pub(super) struct Settings {
     login: Login,
     network: Network,
     player: Player,
+    redirects: Redirects,
     tls: Tls,
     /// Seconds; 0 is no limit.
     timeout: u32,
@@ -69,6 +75,7 @@ impl Default for Settings {
             login: Login::default(),
             network: Network::default(),
             player: Player::default(),
+            redirects: Redirects::default(),
             tls: Tls::default(),
             timeout: DEFAULT_TIMEOUT,
             extra_connect_args: None,
@@ -205,6 +212,7 @@ impl Settings {
                 return self.login.set(name, value)
                     || self.network.set(name, value)
                     || self.player.set(name, value)
+                    || self.redirects.set(name, value)
                     || self.tls.set(name, value);
             }
         }
@@ -238,6 +246,7 @@ impl Settings {
                     .get(name)
                     .or_else(|| self.network.get(name))
                     .or_else(|| self.player.get(name))
+                    .or_else(|| self.redirects.get(name))
                     .or_else(|| self.tls.get(name));
             }
         })
@@ -248,19 +257,12 @@ impl Settings {
         use crate::url::Scheme;
         let options = self.url.options();
         let scheme = self.url.scheme();
-        let login = self.url.username().is_some_and(|name| !name.is_empty())
-            || self.url.password().is_some_and(|password| !password.is_empty());
         [
             (scheme == Scheme::Rtmpt, "rtmpt"),
             (scheme == Scheme::Rtmpts, "rtmpts"),
             (scheme == Scheme::Rtmpte, "rtmpte"),
             (scheme == Scheme::Rtmfp, "rtmfp"),
-            (login, "logging in with a user name and a password"),
-            (self.login.names_authmod(), "authmod adobe and llnw"),
-            (self.login.has_token(), "secure-token"),
-            (options.token.is_some(), "the location option token"),
             (options.playlist == Some(true), "the location option playlist"),
-            (options.jtv.is_some(), "the location option jtv"),
             (options.weeb.is_some(), "the location option weeb"),
             (options.stop.is_some(), "the location option stop"),
         ]
@@ -276,6 +278,10 @@ impl Settings {
         if let Some(what) = self.unsupported() {
             return Err(error::not_supported_yet(what));
         }
+        let mut url = self.url.clone();
+        let is_default = url.location() == Some(DEFAULT_LOCATION);
+        let unusable = |fault: SecretFault| error::bad_setting(&fault);
+        self.login.resolve(&mut url, is_default).map_err(unusable)?;
         let options = self.url.options();
         let tcp = self.network.tcp().map_err(|fault| error::bad_setting(&fault))?;
         let proxy = self
@@ -298,11 +304,13 @@ impl Settings {
         }
         let mut config = ClientConfig::new(
             intent,
-            self.url.application().into(),
-            self.url.tc_url().as_ref().into(),
-            self.url.stream().expose().into(),
+            url.application().into(),
+            url.tc_url().as_ref().into(),
+            url.stream().expose().into(),
             entropy,
         );
+        self.login.apply(&mut url, &mut config).map_err(unusable)?;
+        config.redirects = self.redirects.policy();
         let exposed = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
         self.player.apply(options, &mut config)?;
         if self.url.scheme().is_rtmpe() {
@@ -335,7 +343,7 @@ impl Settings {
             proxy,
             tls: Some(self.tls.client()?),
         };
-        Ok((target, Arc::new(config)))
+        Ok((target, Arc::new(config), url))
     }
 }
 
@@ -366,9 +374,17 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .mutable_ready()
             .build(),
         text("application", "Application", "Application on the server, sent verbatim"),
-        text("stream", "Stream", "Stream name, often the stream key, sent verbatim"),
-        text("username", "User name", "User name for the server's authentication (not supported yet)"),
-        text("password", "Password", "Password for the server's authentication (not supported yet)"),
+        text(
+            "stream",
+            "Stream",
+            "Stream name, often the stream key, sent verbatim; {env:NAME} stands for an environment variable",
+        ),
+        text("username", "User name", "User name for the server's authentication"),
+        text(
+            "password",
+            "Password",
+            "Password for the server's authentication; {env:NAME} stands for an environment variable",
+        ),
         glib::ParamSpecUInt::builder("timeout")
             .nick("Timeout")
             .blurb(
@@ -382,12 +398,13 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
         text(
             "extra-connect-args",
             "Extra connect arguments",
-            "Values appended to connect in librtmp's grammar: B:1 N:1.5 S:text Z:, separated by spaces",
+            "Values appended to connect in librtmp's grammar, separated by spaces: B:1 N:1.5 S:text Z: and objects of \
+             named values, O:1 NS:key:text O:0",
         ),
         text(
             "connect-args",
             "Connect arguments",
-            "As extra-connect-args, appended after them; objects and named values too: O:1 NS:key:text O:0",
+            "As extra-connect-args, appended after them",
         ),
         glib::ParamSpecBoolean::builder("async-connect")
             .nick("Connect asynchronously")
@@ -411,6 +428,7 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
     properties.extend(login::properties());
     properties.extend(network::properties());
     properties.extend(player::properties());
+    properties.extend(redirects::properties());
     properties.extend(tls::properties());
     properties
 }

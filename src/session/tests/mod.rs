@@ -3,6 +3,7 @@
 
 mod client;
 mod hostile;
+mod one_flight;
 mod pair;
 mod quirks;
 mod random;
@@ -59,6 +60,14 @@ fn to_play() -> ClientConfig {
         start: PlayStart::Any,
         buffer_length: 3000,
     })
+}
+
+/// The same with one command at a time, as every recorded client does it.
+fn in_lock_step(config: ClientConfig) -> ClientConfig {
+    ClientConfig {
+        one_flight: false,
+        ..config
+    }
 }
 
 fn to_serve() -> ServerConfig {
@@ -308,6 +317,7 @@ fn describe(event: Event) -> String {
         }
         Event::Status(status) => format!("status {}", status.code),
         Event::SwfVerification(outcome) => format!("SWF verification: {outcome:?}"),
+        Event::TokenWanted => "token wanted".to_owned(),
         Event::Idle => "idle".to_owned(),
         Event::Eof => "eof".to_owned(),
         Event::Closed(Ok(())) => "closed".to_owned(),

@@ -32,6 +32,8 @@ struct Pair {
     entropy: Entropy,
     /// The application's answer to each request by its name.
     refuse: Option<&'static str>,
+    /// What the server sends as soon as it has accepted play.
+    media_on_play: Option<Media>,
     client_told: Vec<String>,
     server_told: Vec<String>,
     client_media: Vec<Media>,
@@ -51,6 +53,7 @@ impl Pair {
             delay: Duration::ZERO,
             entropy: Entropy::new([5; 32]),
             refuse: None,
+            media_on_play: None,
             client_told: Vec::new(),
             server_told: Vec::new(),
             client_media: Vec::new(),
@@ -174,6 +177,11 @@ impl Pair {
                 _ => Ok(()),
             };
             self.server.answer(self.now, &request, verdict)?;
+            if matches!(request, Request::Play { .. })
+                && let Some(media) = self.media_on_play.take()
+            {
+                self.server.send(self.now, media)?;
+            }
             self.server
                 .handle_input(self.now, Input::Stream(&mut self.to_server.arrived))?;
         }
@@ -381,14 +389,47 @@ fn a_chunk_size_out_of_range_is_brought_into_it() {
 
 #[test]
 fn distance_costs_round_trips_and_nothing_else() {
-    let mut pair = Pair::new(to_publish(), to_serve());
-    pair.delay = Duration::from_millis(150);
-    let start = pair.now;
-    publish_samples(&mut pair);
-    assert_eq!(pair.client.stats().round_trip, Some(Duration::from_millis(300)));
-    // Handshake, connect, createStream, publish: four round trips; the media and the stop commands with their
-    // reply one and a half more.
-    assert_eq!(pair.now - start, Duration::from_millis(4 * 300 + 150 + 300));
+    // Handshake, connect with createStream, publish: three round trips, or four in lock-step; the media and the stop
+    // commands with their reply one and a half more.
+    for (config, round_trips) in [(to_publish(), 3), (in_lock_step(to_publish()), 4)] {
+        let mut pair = Pair::new(config, to_serve());
+        pair.delay = Duration::from_millis(150);
+        let start = pair.now;
+        publish_samples(&mut pair);
+        assert_eq!(pair.client.stats().round_trip, Some(Duration::from_millis(300)));
+        assert_eq!(
+            pair.now - start,
+            Duration::from_millis(round_trips * 300 + 150 + 300)
+        );
+    }
+}
+
+/// The first media is with its receiver three and a half round trips after the TCP connection stands, at the latest.
+#[test]
+fn first_media_takes_no_more_than_three_and_a_half_round_trips() {
+    const ROUND_TRIP: Duration = Duration::from_millis(100);
+    for handshake in [Style::Simple, Style::Digest] {
+        let styled = |config| ClientConfig { handshake, ..config };
+        let mut pair = Pair::new(styled(to_publish()), to_serve());
+        pair.delay = ROUND_TRIP / 2;
+        let start = pair.now;
+        pair.run().unwrap();
+        pair.client
+            .send(pair.now, media(MediaKind::Video, 0, &[], 20_000))
+            .unwrap();
+        pair.run().unwrap();
+        assert_eq!(pair.server_media.len(), 1);
+        assert_eq!(pair.now - start, ROUND_TRIP * 7 / 2, "publish");
+
+        // A server sends what it has right behind its answer to play.
+        let mut pair = Pair::new(styled(to_play()), to_serve());
+        pair.delay = ROUND_TRIP / 2;
+        pair.media_on_play = Some(media(MediaKind::Video, 0, &[], 20_000));
+        let start = pair.now;
+        pair.run().unwrap();
+        assert_eq!(pair.client_media.len(), 1);
+        assert_eq!(pair.now - start, ROUND_TRIP * 3, "play");
+    }
 }
 
 #[test]

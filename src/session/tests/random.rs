@@ -247,7 +247,7 @@ fn check(mut script: Script, progress: Progress, steps: Vec<Step>) {
                     closed = true;
                     assert_eq!(phase, Phase::Closing);
                 }
-                Event::Status(_) | Event::SwfVerification(_) => assert!(is_client),
+                Event::Status(_) | Event::SwfVerification(_) | Event::TokenWanted => assert!(is_client),
             }
         }
         // An owner is not told that the stream has ended which it has ended itself.

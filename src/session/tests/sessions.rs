@@ -87,11 +87,11 @@ fn count(told: &[String], kind: &str) -> u64 {
 }
 
 fn config(name: &str) -> ClientConfig {
-    if name.contains("publish") {
+    in_lock_step(if name.contains("publish") {
         to_publish()
     } else {
         to_play()
-    }
+    })
 }
 
 #[test]
