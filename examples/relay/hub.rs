@@ -290,6 +290,7 @@ impl Hub {
             | Event::Ready
             | Event::Status(_)
             | Event::SwfVerification(_)
+            | Event::TokenWanted
             | Event::Idle => {}
         }
     }

@@ -92,7 +92,7 @@ fn notice_hook(element: &impl IsA<gst::Element>, category: gst::DebugCategory) -
             Notice::TokenWanted => {
                 let text = "The server asks for a secure token, and none is set. It may refuse the stream: set \
                             secure-token.";
-                gst::element_warning!(element, gst::ResourceError::NotAuthorized, ["{text}"]);
+                gst::element_warning!(element, gst::ResourceError::NotAuthorized, ("{}", text));
                 return;
             }
             Notice::Detour(detour) => detour,

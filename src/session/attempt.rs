@@ -196,9 +196,11 @@ impl Plan {
         }
         self.places.push(place);
         self.login = Login::new(config.authmod, config.credentials.clone());
-        self.config = config;
+        // A stream that was taken along has been checked where it came from.
+        let _ = target.set_stream(&config.stream.to_str_lossy());
         // What was secret before the redirect is so after it.
         target.keep_secrets_of(&self.url);
+        self.config = config;
         self.url = Arc::new(target);
         Ok(Detour::Redirect(Arc::clone(&self.url)))
     }

@@ -347,10 +347,12 @@ impl Connection {
             // Not before: whoever drove it until now has told it a later time than the lock was asked for.
             let now = Instant::now();
             let was_down = matches!(*state, State::Down(_));
+            let was_up = matches!(*state, State::Up(_));
             self.collect(&mut state);
             match &mut *state {
                 State::Up(driver) => {
-                    let before = driver.lost().is_some();
+                    // The server may have ended what it had just begun, before anybody could drive it.
+                    let before = was_up && driver.lost().is_some();
                     driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), now);
                     driver.set_expendable(*self.lock_expendable());
                     driver.service(now);

@@ -399,7 +399,11 @@ impl RtmpUrl {
 
     /// Has [`scrub`](Self::scrub) mask the secrets of another URL too.
     pub fn keep_secrets_of(&mut self, other: &Self) {
-        other.secrets().for_each(|secret| self.keep_secret(secret.into()));
+        for secret in other.secrets().map(Secret::from) {
+            if !secret.is_empty() && !self.kept.contains(&secret) {
+                self.kept.push(secret);
+            }
+        }
     }
 
     /// `text`, mostly what a server says of a stream, with every secret of this URL that it repeats masked, and no

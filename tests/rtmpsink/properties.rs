@@ -201,26 +201,6 @@ fn what_is_not_supported_yet_says_so() -> Result<()> {
         ("rtmpte://127.0.0.1/live/key", &[], "rtmpte"),
         ("rtmfp://127.0.0.1/live/key", &[], "rtmfp"),
         ("rtmp://127.0.0.1/live/key", &[("scheme", "rtmfp")], "rtmfp"),
-        ("rtmp://me:pw@127.0.0.1/live/key", &[], "user name and a password"),
-        (
-            "rtmp://127.0.0.1/live/key",
-            &[("username", "me")],
-            "user name and a password",
-        ),
-        (
-            "rtmp://127.0.0.1/live/key pubUser=me pubPasswd=pw",
-            &[],
-            "user name and a password",
-        ),
-        ("rtmp://127.0.0.1/live/key", &[("authmod", "adobe")], "authmod"),
-        ("rtmp://127.0.0.1/live/key", &[("authmod", "llnw")], "authmod"),
-        (
-            "rtmp://127.0.0.1/live/key",
-            &[("secure-token", "x")],
-            "secure-token",
-        ),
-        ("rtmp://127.0.0.1/live/key token=x", &[], "option token"),
-        ("rtmp://127.0.0.1/live/key jtv=x", &[], "option jtv"),
     ];
     for &(location, properties, expected) in table {
         let sink = Sink::with(location, properties)?;

@@ -18,6 +18,11 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("password", "gchararray", ""),
     ("secure-token", "gchararray", ""),
     ("authmod", "GstRsRtmpAuthmod", "auto"),
+    ("stream-key-file", "gchararray", ""),
+    ("password-file", "gchararray", ""),
+    ("follow-redirects", "gboolean", "true"),
+    ("redirect-hosts", "gchararray", ""),
+    ("redirect-to-unencrypted", "gboolean", "false"),
     ("timeout", "guint 0..4294967295", "5"),
     (
         "tls-validation-flags",

@@ -23,6 +23,7 @@ pub mod port;
 pub mod process;
 pub mod proxy;
 pub mod pyav;
+pub mod refusal;
 pub mod responder;
 pub mod rtmpdump;
 pub mod script;

@@ -160,6 +160,8 @@ pub enum End {
 pub struct Options {
     /// Receives into so little memory that a client which is not read from is blocked after a few messages.
     pub small_buffers: bool,
+    /// Where to listen; a port that the system chooses if unset.
+    pub address: Option<SocketAddr>,
 }
 
 /// A scripted server, as its test holds it.
@@ -203,7 +205,10 @@ impl Server {
         options: Options,
         script: impl FnOnce(&mut Script) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("binding a loopback port")?;
+        let address = options
+            .address
+            .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let listener = TcpListener::bind(address).context("binding a loopback port")?;
         if options.small_buffers {
             // Accepted sockets inherit it.
             SockRef::from(&listener).set_recv_buffer_size(SMALL_BUFFER)?;
