@@ -38,6 +38,8 @@ pub enum Application {
     Reject,
     /// On a server of its own that sends a ping request every second and drops who does not answer the next.
     Ping,
+    /// On a server of its own that asks an HTTP server about each connect, and reads on before it has its answer.
+    Asks,
 }
 
 impl Application {
@@ -51,6 +53,7 @@ impl Application {
             Self::Denied => "denied",
             Self::Reject => "reject",
             Self::Ping => "ping",
+            Self::Asks => "asks",
         }
     }
 }
@@ -59,11 +62,14 @@ impl Application {
 pub struct Nginx {
     port: u16,
     ping_port: u16,
+    asks_port: u16,
     stat_port: u16,
     // Dropped in this order: the server goes before what it uses.
     process: Peer,
     /// What decides on publishers to [`Application::Reject`].
     pub publish_hook: Responder,
+    /// What decides on clients of [`Application::Asks`].
+    pub connect_hook: Responder,
     folder: TempDir,
 }
 
@@ -89,12 +95,14 @@ impl Nginx {
     fn try_start() -> Result<Self> {
         let folder = tempfile::tempdir().context("making a folder for nginx")?;
         let publish_hook = Responder::start("403 Forbidden")?;
-        let [port, ping_port, stat_port] = port::free()?;
+        let connect_hook = Responder::start("200 OK")?;
+        let [port, ping_port, asks_port, stat_port] = port::free()?;
         for name in ["vod", "recordings"] {
             fs::create_dir(folder.path().join(name))?;
         }
         let path = folder.path().display();
         let reject = publish_hook.url();
+        let asks = connect_hook.url();
         let configuration = format!(
             r#"
 load_module {MODULE};
@@ -123,6 +131,11 @@ rtmp {{
         ping 1s;
         ping_timeout 1s;
         application ping {{ live on; }}
+    }}
+    server {{
+        listen 127.0.0.1:{asks_port};
+        on_connect {asks};
+        application asks {{ live on; publish_notify on; }}
     }}
 }}
 http {{
@@ -158,7 +171,7 @@ http {{
             "nginx",
         )?;
         let ready = wait::until("nginx to listen", wait::LONG, || match process.is_running() {
-            Ok(true) => [port, ping_port, stat_port]
+            Ok(true) => [port, ping_port, asks_port, stat_port]
                 .into_iter()
                 .all(port::answers)
                 .then_some(true),
@@ -171,24 +184,26 @@ http {{
         Ok(Self {
             port,
             ping_port,
+            asks_port,
             stat_port,
             process,
             publish_hook,
+            connect_hook,
             folder,
         })
     }
 
-    /// Port of all applications but [`Application::Ping`].
+    /// Port of all applications but [`Application::Ping`] and [`Application::Asks`].
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The location of a stream.
     pub fn url(&self, application: Application, stream: &str) -> String {
-        let port = if application == Application::Ping {
-            self.ping_port
-        } else {
-            self.port
+        let port = match application {
+            Application::Ping => self.ping_port,
+            Application::Asks => self.asks_port,
+            _ => self.port,
         };
         format!("rtmp://127.0.0.1:{port}/{}/{stream}", application.name())
     }

@@ -314,7 +314,7 @@ impl Drop for Attempt {
 }
 
 /// What an element message `rtmp-connecting` says.
-pub fn step(message: &gst::Message) -> Option<String> {
+pub fn step(message: &gst::MessageRef) -> Option<String> {
     let structure = message.structure()?;
     (structure.name() == "rtmp-connecting")
         .then(|| structure.get("step").ok())
