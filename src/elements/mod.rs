@@ -81,7 +81,7 @@ fn post_status(element: &gst::Element, url: &RtmpUrl, status: &Status) {
 }
 
 /// Logs what happens while a connection is made, and tells the application of it: a detour by an element message
-/// `rtmp-connecting` with the string `step` (`login-name`, `login-answer`, `redirect` or `lock-step`), and with
+/// `rtmp-connecting` with the string `step` (`login-name`, `login-answer`, `redirect`, `lock-step` or `other-keys`), and with
 /// `authmod` or the masked `url`; a server that wants a token which is not set by a warning.
 fn notice_hook(element: &impl IsA<gst::Element>, category: gst::DebugCategory) -> NoticeHook {
     let element = element.upcast_ref::<gst::Element>().downgrade();
@@ -107,6 +107,7 @@ fn notice_hook(element: &impl IsA<gst::Element>, category: gst::DebugCategory) -
                 .field("authmod", scheme.as_str()),
             Detour::Redirect(url) => builder.field("step", "redirect").field("url", url.to_string()),
             Detour::LockStep => builder.field("step", "lock-step"),
+            Detour::OtherKeys => builder.field("step", "other-keys"),
         };
         let message = gst::message::Element::builder(builder.build()).src(&element);
         // Refused only by an element without a bus, which nobody listens to.

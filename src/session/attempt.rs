@@ -8,7 +8,8 @@
 //!                    +---- Detour <---- handle_failure() ----> the error to tell
 //! ```
 //!
-//! Every way back to another attempt is bounded: two login steps a host, [`MAX_REDIRECTS`] redirects, one fall-back.
+//! Every way back to another attempt is bounded: two login steps a host, [`MAX_REDIRECTS`] redirects, one fall-back, one
+//! change of keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub enum Detour {
     Redirect(Arc<RtmpUrl>),
     /// The server has not taken connect and createStream at a time.
     LockStep,
+    /// RTMPE may have come to different keys at both ends; other ones are agreed on.
+    OtherKeys,
 }
 
 impl fmt::Display for Detour {
@@ -49,6 +52,7 @@ impl fmt::Display for Detour {
             Self::LoginAnswer(scheme) => write!(f, "answering the challenge of authmod={scheme}"),
             Self::Redirect(url) => write!(f, "redirected to {url}"),
             Self::LockStep => f.write_str("trying again with one command at a time"),
+            Self::OtherKeys => f.write_str("trying again with other keys"),
         }
     }
 }
@@ -64,6 +68,7 @@ pub struct Plan {
     login: Login,
     /// Where attempts have been made, redirects apart. Secret.
     places: Vec<Secret>,
+    has_changed_keys: bool,
     entropy: Entropy,
 }
 
@@ -77,6 +82,7 @@ impl Plan {
             origin: url.host().to_owned(),
             places: vec![place(&url, &config.application, &config.stream)],
             url: Arc::new(url),
+            has_changed_keys: false,
             entropy: Entropy::new(config.entropy),
             wanted: config,
         }
@@ -94,6 +100,14 @@ impl Plan {
             url: Arc::clone(&self.url),
             config: Arc::new(config),
         }
+    }
+
+    /// Looks for a way on after the attempt has failed and its session [had ambiguous
+    /// keys](super::Session::has_ambiguous_keys): the same again has other ones. Once is enough, as one connection in
+    /// 256 has this.
+    pub fn handle_ambiguous_keys(&mut self) -> Option<Detour> {
+        let has_changed = std::mem::replace(&mut self.has_changed_keys, true);
+        (!has_changed).then_some(Detour::OtherKeys)
     }
 
     /// Looks for a way on after the attempt has failed in `phase`. A connection that broke counts as closed.

@@ -483,11 +483,17 @@ impl Drop for WakeOnDrop {
 struct Failure {
     error: Error,
     stats: Option<Box<(ByteTotals, session::Stats)>>,
+    /// Whether RTMPE may have come to different keys at both ends.
+    has_ambiguous_keys: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, stats: None }
+        Self {
+            error,
+            stats: None,
+            has_ambiguous_keys: false,
+        }
     }
 }
 
@@ -496,6 +502,7 @@ impl Failure {
         Self {
             error,
             stats: Some(Box::new((driver.totals(), driver.session().stats()))),
+            has_ambiguous_keys: driver.session().has_ambiguous_keys(),
         }
     }
 
@@ -534,6 +541,12 @@ impl Endeavour {
                 Ok(driver) => return Ok(driver),
                 Err(failure) => failure,
             };
+            if failure.has_ambiguous_keys
+                && let Some(detour) = self.plan.handle_ambiguous_keys()
+            {
+                self.follow(detour);
+                continue;
+            }
             let planned = match failure.of_session() {
                 Some((phase, error)) if phase != session::Phase::Handshake || confused.is_none() => {
                     Some(self.plan.handle_failure(phase, error.clone()).map_err(|better| {

@@ -378,6 +378,17 @@ fn the_handshake_is_that_of_the_scheme() {
 }
 
 #[test]
+fn ambiguous_keys_are_changed_once_and_cost_no_fall_back() {
+    let mut plan = plan(wanted());
+    let first = plan.attempt().config.entropy;
+    assert!(matches!(plan.handle_ambiguous_keys(), Some(Detour::OtherKeys)));
+    let second = plan.attempt().config;
+    assert!(second.one_flight);
+    assert_ne!(first, second.entropy);
+    assert!(plan.handle_ambiguous_keys().is_none());
+}
+
+#[test]
 fn debug_shows_no_secret() {
     let mut plan = plan(wanted());
     fail(&mut plan, refused(NEED_AUTH)).unwrap();
