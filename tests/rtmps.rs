@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use gst::glib;
+use gst::prelude::*;
 use gstrtmp::transport::tls::{Anchors, Identity, Server};
 use sha2::{Digest as _, Sha256};
 
@@ -27,7 +28,7 @@ use support::gstreamer::GStreamer;
 use support::pipeline::{PICTURES, Pipeline, publisher};
 use support::process::Peer;
 use support::wait::LONG;
-use support::{Context, Result, tags};
+use support::{Context, Failure, Result, tags};
 
 fn server(certificate: &Certificate) -> Result<Server> {
     Server::from_pem(
@@ -68,12 +69,20 @@ fn assert_passes(relay: &Relay, properties: &str) -> Result<()> {
 /// The error of an element of ours at `location`, as source or as sink.
 fn error_of(element: &str, location: &str) -> Result<glib::Error> {
     let line = match element {
-        "rtmpsink" => format!("audiotestsrc ! voaacenc ! aacparse ! flvmux ! rtmpsink location={location}"),
-        _ => format!("rtmpsrc location={location} ! fakesink"),
+        "rtmpsink" => {
+            format!("audiotestsrc ! voaacenc ! aacparse ! flvmux ! rtmpsink name=tested location={location}")
+        }
+        _ => format!("rtmpsrc name=tested location={location} ! fakesink"),
     };
     let pipeline = Pipeline::new(&line)?;
-    // Fails where the error comes at once.
-    let _ = pipeline.play();
+    let whole = pipeline
+        .element("tested")?
+        .parent()
+        .and_downcast::<gst::Element>();
+    // Fails where the error comes at once, which the bus tells too.
+    let _ = whole
+        .ok_or(Failure::new("an element has no pipeline"))?
+        .set_state(gst::State::Playing);
     pipeline.wait_for_error()
 }
 
