@@ -125,7 +125,7 @@ fn the_login_of_a_proxy_shows_in_neither() -> Result<()> {
         "CONNECT 127.0.0.1:1935 HTTP/1.1\r\nHost: 127.0.0.1:1935\r\nProxy-Authorization: {}\r\n\r\n",
         login.expose()
     );
-    let echo = request.clone();
+    let echo = request;
     let refusing = serving(move |client| {
         let heard = client.read_raw(echo.len())?;
         assert_eq!(heard, echo.as_bytes());
