@@ -152,6 +152,11 @@ impl Relay {
         format!("{}://{}/{application}/{stream}", self.scheme, self.address)
     }
 
+    /// The URL of a stream by another scheme.
+    pub fn url_by(&self, scheme: &str, application: &str, stream: &str) -> String {
+        format!("{scheme}://{}/{application}/{stream}", self.address)
+    }
+
     /// Who is connected and what has become of the others.
     pub fn snapshot(&self) -> Snapshot {
         self.shared.board.snapshot()

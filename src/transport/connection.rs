@@ -18,7 +18,7 @@ use super::dial::{Target, dial};
 use super::driver::{Driver, Expendable, Farewell, Stopped};
 use super::error::Error;
 use super::keepalive;
-use super::wake::Wake;
+use super::wake::{Wake, WakeOnDrop};
 use crate::session::{self, ClientConfig, Event, Media, Session};
 
 /// How long the peer's end of the connection is awaited after ours.
@@ -405,14 +405,6 @@ impl std::fmt::Debug for Connection {
         f.debug_struct("Connection")
             .field("state", &self.lock_stats().state)
             .finish_non_exhaustive()
-    }
-}
-
-struct WakeOnDrop(Arc<Wake>);
-
-impl Drop for WakeOnDrop {
-    fn drop(&mut self) {
-        self.0.wake();
     }
 }
 

@@ -251,9 +251,6 @@ impl Settings {
         let login = self.url.username().is_some_and(|name| !name.is_empty())
             || self.url.password().is_some_and(|password| !password.is_empty());
         [
-            (scheme == Scheme::Rtmpt, "rtmpt"),
-            (scheme == Scheme::Rtmpts, "rtmpts"),
-            (scheme == Scheme::Rtmpte, "rtmpte"),
             (scheme == Scheme::Rtmfp, "rtmfp"),
             (login, "logging in with a user name and a password"),
             (self.login.names_authmod(), "authmod adobe and llnw"),
