@@ -105,6 +105,9 @@ struct Visitor {
     input: BytesMut,
     stage: Stage,
     deadline: Option<Instant>,
+    /// It sends nothing more and takes nothing more. What it has asked for before is done all the same: librtmp sends
+    /// its last requests without waiting for the answers.
+    has_gone: bool,
 }
 
 enum Stage {
@@ -151,6 +154,7 @@ impl Reception {
             input: BytesMut::new(),
             stage: Stage::Silent,
             deadline: now.checked_add(self.limits.silence),
+            has_gone: false,
         };
         self.visitors.insert(self.last_key, visitor);
         // Most clients have said something by the time that they are accepted.
@@ -229,12 +233,16 @@ impl Reception {
     fn advance(&mut self, now: Instant, key: Key, visitor: &mut Visitor) -> Fate {
         for _ in 0..MAX_READS {
             if let Stage::Http(connection, turn) = &mut visitor.stage {
+                if visitor.has_gone {
+                    connection.output().clear();
+                }
                 match write(&mut visitor.stream, connection.output()) {
                     Ok(true) if connection.is_over() => return Fate::Leaves,
                     Ok(true) => {}
                     // Who does not take its answers may ask no more.
                     Ok(false) => return Fate::Stays,
-                    Err(_) => return Fate::Leaves,
+                    // What it has sent is still to be read.
+                    Err(_) => connection.output().clear(),
                 }
                 if turn.is_none()
                     && let Some(request) = connection.handle_input(&mut visitor.input)
@@ -261,15 +269,20 @@ impl Reception {
                     // A request that was refused without being handed out.
                     continue;
                 }
-                if turn.is_some() && visitor.input.len() >= READ_SIZE {
+                if turn.is_some() && (visitor.has_gone || visitor.input.len() >= READ_SIZE) {
                     return Fate::Stays;
                 }
             }
+            if visitor.has_gone {
+                return Fate::Leaves;
+            }
             match visitor.stream.read(&mut visitor.input, READ_SIZE) {
-                Ok(0) => return Fate::Leaves,
-                Ok(_) => {}
+                Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Fate::Stays,
-                Err(_) => return Fate::Leaves,
+                Ok(0) | Err(_) => {
+                    visitor.has_gone = true;
+                    continue;
+                }
             }
             if let (Stage::Silent, Some(first)) = (&visitor.stage, visitor.input.first()) {
                 if !first.is_ascii_uppercase() {
@@ -350,6 +363,9 @@ impl Reception {
 
 impl Visitor {
     fn interest(&self) -> Interest {
+        if self.has_gone {
+            return Interest::default();
+        }
         let is_blocked = matches!(&self.stage, Stage::Http(connection, _) if connection.has_output());
         let is_ahead = matches!(&self.stage, Stage::Http(_, Some(_)) if self.input.len() >= READ_SIZE);
         self.stream.interest(Interest {
