@@ -789,6 +789,8 @@ fn the_program_says_where_it_listens_and_ends_when_interrupted() -> Result<()> {
     ffmpeg::publish(&file, &format!("rtmp://{address}/live/secret"), Pace::Unpaced)?.succeed(LONG)?;
     server.wait_for("client 1 gone", LONG)?;
     let mut connection = TcpStream::connect(address)?;
+    // What it speaks is known by its first byte.
+    connection.write_all(&[3])?;
     server.wait_for("client 2 connected", LONG)?;
     server.interrupt()?;
     let ended = server.succeed(LONG)?;

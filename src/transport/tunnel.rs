@@ -20,7 +20,7 @@ use super::tcp::{Interest, Socket, poll};
 use super::wake::{Wake, WakeOnDrop};
 use crate::session;
 use crate::tunnel::{self, Client, Config};
-use crate::url::Scheme;
+use crate::url::{Proxy, Scheme};
 
 /// Bytes read from the connection at a time.
 const READ_SIZE: usize = 64 << 10;
@@ -43,7 +43,7 @@ pub struct Tunnel {
 struct Route {
     target: Target,
     timeout: Option<Duration>,
-    /// Where the first one has led; none through a proxy, which finds the way itself.
+    /// Where the first one has led; none through a proxy that has to be asked for each.
     address: Option<SocketAddr>,
 }
 
@@ -106,7 +106,11 @@ impl Tunnel {
             host: target.host.clone(),
             port: target.port,
             is_secure: target.scheme == Scheme::Rtmpts,
-            absolute_form: false,
+            absolute_form: target.http_proxy().is_some(),
+            proxy_authorization: target
+                .http_proxy()
+                .and_then(Proxy::basic_authorization)
+                .map(|authorization| authorization.expose().to_owned()),
             timeout,
         };
         let mut client = match redirect {
@@ -117,7 +121,8 @@ impl Tunnel {
         let route = Route {
             target: target.clone(),
             timeout,
-            address: Some(stream.socket().peer_addr()),
+            address: (target.proxy.is_none() || target.http_proxy().is_some())
+                .then(|| stream.socket().peer_addr()),
         };
         Ok(Self {
             client,

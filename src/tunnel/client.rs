@@ -61,8 +61,8 @@ const MAX_UNTRIED: u8 = 2;
 const MAX_COOKIES: usize = 16;
 const MAX_COOKIE_BYTES: usize = 4 << 10;
 
-/// What a tunnel is told before it starts.
-#[derive(Clone, Debug)]
+/// What a tunnel is told before it starts. `Debug` shows no login.
+#[derive(Clone)]
 pub struct Config {
     /// Host name or IP address of the server, without brackets.
     pub host: String,
@@ -72,13 +72,28 @@ pub struct Config {
     pub is_secure: bool,
     /// Whether requests name the whole URL, for an HTTP proxy to which the connections go.
     pub absolute_form: bool,
+    /// What that proxy is told of who we are, in a Proxy-Authorization field.
+    pub proxy_authorization: Option<String>,
     /// How long an answer may take; `None` is for ever.
     pub timeout: Option<Duration>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("is_secure", &self.is_secure)
+            .field("absolute_form", &self.absolute_form)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// See the module. `Debug` shows neither bytes nor the session's id.
 pub struct Client {
     origin: Origin,
+    proxy_authorization: Option<String>,
     timeout: Option<Duration>,
     state: State,
     cookies: Vec<Cookie>,
@@ -229,6 +244,7 @@ impl Client {
     pub fn new(config: &Config) -> Self {
         Self {
             origin: Origin::new(&config.host, config.port, config.is_secure, config.absolute_form),
+            proxy_authorization: config.proxy_authorization.clone(),
             timeout: config.timeout,
             state: State::Opening { redirected: false },
             cookies: Vec::new(),
@@ -675,6 +691,11 @@ impl Client {
             self.origin.target(&path),
             self.origin.authority(),
         );
+        if let Some(authorization) = &self.proxy_authorization {
+            head.push_str("Proxy-Authorization: ");
+            head.push_str(authorization);
+            head.push_str("\r\n");
+        }
         for (index, cookie) in self.cookies.iter().enumerate() {
             head.push_str(if index == 0 { "Cookie: " } else { "; " });
             head.push_str(&cookie.name);
