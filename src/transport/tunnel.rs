@@ -340,6 +340,19 @@ impl Tunnel {
     }
 }
 
+/// A server would keep a session of which nobody speaks any more for half a minute. Other than closing a TCP
+/// connection this has to be said, and is if it can be without waiting.
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        if let (Link::Up(stream), Some(transmit)) = (&mut self.link, self.client.abandon()) {
+            let mut slices = [IoSlice::new(&[]); 2];
+            let filled = transmit.chunks_vectored(&mut slices);
+            let _ = stream.write_vectored(slices.get(..filled).unwrap_or_default());
+            let _ = stream.flush();
+        }
+    }
+}
+
 fn unless_blocked(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),

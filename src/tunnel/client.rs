@@ -626,6 +626,20 @@ impl Client {
         Some(&mut request.transmit)
     }
 
+    /// The /close of a session that is given up as it stands: it goes behind a request that still waits for its
+    /// answer. None if there is no session, or no connection that could take it.
+    pub fn abandon(&mut self) -> Option<Transmit> {
+        let takes_more =
+            matches!(self.connection, Connection::Fresh | Connection::Used) && !self.has_unwritten();
+        if !self.is_open() || !takes_more {
+            return None;
+        }
+        let body = Bytes::from_static(&[0]);
+        let head = self.head(Verb::Close, body.len());
+        self.state = State::Ended;
+        Some(Transmit { head, body })
+    }
+
     /// What has to be asked for now.
     fn due(&self, now: Instant) -> Option<Verb> {
         let has_body = if self.has_begun {

@@ -468,6 +468,19 @@ fn nothing_that_happens_to_the_close_matters() {
 }
 
 #[test]
+fn a_session_that_is_given_up_is_closed_behind_what_is_out() {
+    assert!(Scene::new().client.abandon().is_none());
+    let mut scene = Scene::begun(b"\x01");
+    scene.write(b"x");
+    scene.client.poll_transmit(scene.now).unwrap().advance(1);
+    assert!(scene.client.abandon().is_none(), "in the midst of a request");
+    scene.request();
+    let transmit = scene.client.abandon().unwrap();
+    assert!(transmit.chunk().starts_with(b"POST /close/ab12/2 HTTP/1.1\r\n"));
+    assert!(scene.client.has_ended() && scene.client.abandon().is_none());
+}
+
+#[test]
 fn a_connection_that_ends_between_requests_is_followed_by_another() {
     for closing in [true, false] {
         let mut scene = Scene::open();
