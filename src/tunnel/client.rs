@@ -601,7 +601,13 @@ impl Client {
     /// RTMP bytes that have come and were not taken.
     #[must_use]
     pub fn received(&self) -> usize {
-        self.received.len()
+        match self.state {
+            // The id of the session, as far as it has come.
+            State::Opening { .. } => 0,
+            State::Moved(_) | State::Open { .. } | State::Closing { .. } | State::Ended => {
+                self.received.len()
+            }
+        }
     }
 
     /// What is to be written to the connection now. It is taken by advancing it.
