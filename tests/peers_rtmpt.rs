@@ -52,16 +52,18 @@ fn ffmpeg_and_rtmpdump_get_what_rtmpsink_publishes_by_rtmpt() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let relay = start()?;
     let location = relay.url_by("rtmpt", "live", "main");
-    let [sent, by_ffmpeg, by_rtmpdump, by_rtmpsrc] =
-        ["sent.flv", "ffmpeg.flv", "rtmpdump.flv", "rtmpsrc.flv"].map(|name| folder.path().join(name));
+    let enciphered = relay.url_by("rtmpte", "live", "main");
+    let [sent, by_ffmpeg, by_rtmpdump, by_rtmpte, by_rtmpsrc] =
+        ["sent", "ffmpeg", "rtmpdump", "rtmpte", "rtmpsrc"].map(|name| folder.path().join(name));
     let ffmpeg = ffmpeg::play(&location, &by_ffmpeg)?;
     let rtmpdump = rtmpdump::play(&location, rtmpdump::Stream::Live, &by_rtmpdump)?;
+    let rtmpte = rtmpdump::play(&enciphered, rtmpdump::Stream::Live, &by_rtmpte)?;
     let player = Pipeline::new(&format!(
         "rtmpsrc location={location} ! filesink location={}",
         utf8(&by_rtmpsrc)?
     ))?;
     player.play()?;
-    wait_for_players(&relay, 3)?;
+    wait_for_players(&relay, 4)?;
     let publisher = Pipeline::new(&publisher(&location, 2))?;
     let published = publisher.tap("sink")?;
     publisher.play()?;
@@ -69,9 +71,10 @@ fn ffmpeg_and_rtmpdump_get_what_rtmpsink_publishes_by_rtmpt() -> Result<()> {
     player.wait_for_eos()?;
     ffmpeg.succeed(LONG)?;
     rtmpdump.end(LONG)?;
+    rtmpte.end(LONG)?;
 
     let published = published.tags()?;
-    for file in [&by_rtmpsrc, &by_rtmpdump] {
+    for file in [&by_rtmpsrc, &by_rtmpdump, &by_rtmpte] {
         assert_eq!(
             tags::frames(&tags::read(file)?),
             tags::frames(&published),

@@ -80,8 +80,8 @@ impl Wire {
         Ok(Self { address, shared })
     }
 
-    fn url(&self) -> String {
-        format!("rtmpt://{}/live/main", self.address)
+    fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://{}/live/main", self.address)
     }
 }
 
@@ -146,39 +146,39 @@ fn assert_says(error: &glib::Error, kind: gst::ResourceError, sentence: &str) {
 fn what_is_published_is_played_to_its_last_frame() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let got = folder.path().join("got.flv");
-    let relay = start()?;
-    let wire = Wire::to(relay.address())?;
-    wire.shared.cut_after.store(5, Ordering::SeqCst);
-    let player = Pipeline::new(&format!(
-        "rtmpsrc location={} ! filesink location={}",
-        wire.url(),
-        utf8(&got)?
-    ))?;
-    player.play()?;
-    relay.wait_for(LONG, |snapshot| snapshot.players("live/main").count() == 1)?;
-    let publisher = Pipeline::new(&publisher(&wire.url(), 2))?;
-    let published = publisher.tap("sink")?;
-    publisher.play()?;
-    publisher.wait_for_eos()?;
-    player.wait_for_eos()?;
-    drop(player);
-    let (sent, got) = (tags::frames(&published.tags()?), tags::frames(&tags::read(&got)?));
-    assert!(sent.len() > PICTURES);
-    assert_eq!(got, sent);
-    assert!(
-        wire.shared.connections.load(Ordering::SeqCst) > 4,
-        "connections are cut"
-    );
-    let reasons: Vec<_> = relay
-        .snapshot()
-        .gone
-        .into_iter()
-        .map(|gone| gone.reason)
-        .collect();
-    assert!(
-        reasons.iter().all(|reason| matches!(reason, Reason::Left)),
-        "{reasons:?}"
-    );
+    for scheme in ["rtmpt", "rtmpte"] {
+        let relay = start()?;
+        let wire = Wire::to(relay.address())?;
+        wire.shared.cut_after.store(5, Ordering::SeqCst);
+        let player = Pipeline::new(&format!(
+            "rtmpsrc location={} ! filesink location={}",
+            wire.url(scheme),
+            utf8(&got)?
+        ))?;
+        player.play()?;
+        relay.wait_for(LONG, |snapshot| snapshot.players("live/main").count() == 1)?;
+        let publisher = Pipeline::new(&publisher(&wire.url(scheme), 2))?;
+        let published = publisher.tap("sink")?;
+        publisher.play()?;
+        publisher.wait_for_eos()?;
+        player.wait_for_eos()?;
+        drop(player);
+        let (sent, got) = (tags::frames(&published.tags()?), tags::frames(&tags::read(&got)?));
+        assert!(sent.len() > PICTURES);
+        assert_eq!(got, sent, "{scheme}");
+        let connections = wire.shared.connections.load(Ordering::SeqCst);
+        assert!(connections > 4, "{connections} connections");
+        let reasons: Vec<_> = relay
+            .snapshot()
+            .gone
+            .into_iter()
+            .map(|gone| gone.reason)
+            .collect();
+        assert!(
+            reasons.iter().all(|reason| matches!(reason, Reason::Left)),
+            "{reasons:?}"
+        );
+    }
     Ok(())
 }
 
@@ -252,7 +252,7 @@ fn a_server_that_goes_is_a_loss() -> Result<()> {
 fn a_server_that_answers_no_more_is_given_up_in_time() -> Result<()> {
     let relay = start()?;
     let wire = Wire::to(relay.address())?;
-    let sink = Pipeline::new(&live(&wire.url(), "timeout=1"))?;
+    let sink = Pipeline::new(&live(&wire.url("rtmpt"), "timeout=1"))?;
     sink.play()?;
     wait_for_video(&relay, 5)?;
     wire.shared.is_mute.store(true, Ordering::SeqCst);
