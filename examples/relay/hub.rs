@@ -98,7 +98,7 @@ impl Hub {
         };
         Self {
             listener,
-            reception: Reception::new(limits),
+            reception: Reception::new(limits, options.tls.clone()),
             address,
             options,
             shared,

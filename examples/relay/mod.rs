@@ -68,7 +68,7 @@ pub struct Options {
     pub rtmpe: SignatureCipher,
     /// The SWF file that players have to prove to know.
     pub swf: Option<swf::Identity>,
-    /// What TLS is done with, for RTMPS; without it, clients speak plain RTMP.
+    /// What TLS is done with, for RTMPS and RTMPTS on the port of the others; without it there is none.
     pub tls: Option<tls::Server>,
     /// Refuses what it wants to, before the relay itself does.
     pub admit: Admit,

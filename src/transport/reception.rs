@@ -1,6 +1,7 @@
-//! Where a server's connections come in: their first byte tells RTMP and HTTP apart, so that one port serves both.
+//! Where a server's connections come in: their first byte tells RTMP, TLS and HTTP apart, so that one port serves all.
 //!
 //! ```text
+//!   16           TLS, if there is a certificate; then, inside of it,
 //!   03           RTMP -------------------> Guest: the connection itself
 //!   06, 08, 09   RTMPE ------------------> Guest: likewise
 //!   A to Z       HTTP: /open ------------> Guest: a session whose bytes come by the requests that follow
@@ -24,6 +25,7 @@ use super::driver::Driver;
 use super::hosted::{self, Mailbox};
 use super::stream::Stream;
 use super::tcp::{Interest, Socket};
+use super::tls;
 use crate::session::Session;
 use crate::tunnel::server::{Answer, Connection, SessionId, Sessions, Step, Turn};
 use crate::url::Scheme;
@@ -35,6 +37,9 @@ const READ_SIZE: usize = 64 << 10;
 
 /// Reads of one connection before the others get their turn.
 const MAX_READS: usize = 16;
+
+/// What TLS begins with: the type of a record of the handshake, RFC 8446 section 5.1.
+const TLS_HANDSHAKE: u8 = 22;
 
 /// What a reception puts up with.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +92,7 @@ pub type Key = u64;
 /// See the module.
 pub struct Reception {
     limits: Limits,
+    tls: Option<tls::Server>,
     visitors: BTreeMap<Key, Visitor>,
     last_key: Key,
     sessions: Sessions,
@@ -126,10 +132,11 @@ enum Fate {
 }
 
 impl Reception {
-    /// A reception without connections.
+    /// A reception without connections, which does TLS with `tls`.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, tls: Option<tls::Server>) -> Self {
         Self {
+            tls,
             sessions: Sessions::new(limits.tunnels),
             limits,
             visitors: BTreeMap::new(),
@@ -212,7 +219,10 @@ impl Reception {
     }
 
     fn serve(&mut self, now: Instant, key: Key) {
-        let Some(mut visitor) = self.visitors.remove(&key) else {
+        let Some(visitor) = self.visitors.remove(&key) else {
+            return;
+        };
+        let Some(mut visitor) = self.secured(visitor) else {
             return;
         };
         let fate = self.advance(now, key, &mut visitor);
@@ -229,8 +239,40 @@ impl Reception {
         }
     }
 
+    /// Puts TLS over a connection that begins with it; none if that cannot be done.
+    fn secured(&self, visitor: Visitor) -> Option<Visitor> {
+        match (visitor, &self.tls) {
+            (
+                Visitor {
+                    stream: Stream::Plain(socket),
+                    stage: Stage::Silent,
+                    peer,
+                    input,
+                    deadline,
+                    has_gone,
+                },
+                Some(tls),
+            ) => {
+                let stream = match socket.peek() {
+                    Ok(Some(TLS_HANDSHAKE)) => tls.start(socket).ok()?.into(),
+                    Ok(Some(_) | None) | Err(_) => Stream::Plain(socket),
+                };
+                Some(Visitor {
+                    stream,
+                    peer,
+                    input,
+                    stage: Stage::Silent,
+                    deadline,
+                    has_gone,
+                })
+            }
+            (visitor, _) => Some(visitor),
+        }
+    }
+
     /// Does what can be done for a visitor without waiting.
     fn advance(&mut self, now: Instant, key: Key, visitor: &mut Visitor) -> Fate {
+        let is_secure = matches!(visitor.stream, Stream::Tls(_));
         for _ in 0..MAX_READS {
             if let Stage::Http(connection, turn) = &mut visitor.stage {
                 if visitor.has_gone {
@@ -256,7 +298,7 @@ impl Reception {
                     let step = self
                         .sessions
                         .handle_request(now, visitor.peer.ip(), request, entropy);
-                    match self.take(step, visitor.peer) {
+                    match self.take(step, visitor.peer, is_secure) {
                         Ok(answer) => connection.answer(&answer),
                         Err(asked) => {
                             *turn = Some(asked);
@@ -297,7 +339,7 @@ impl Reception {
     }
 
     /// Does what a request asks for; its answer, or the turn in which it gets one.
-    fn take(&mut self, step: Step, peer: SocketAddr) -> Result<Answer, Turn> {
+    fn take(&mut self, step: Step, peer: SocketAddr, is_secure: bool) -> Result<Answer, Turn> {
         match step {
             Step::Answered(answer) => Ok(answer),
             Step::Opened(opened) => {
@@ -307,7 +349,7 @@ impl Reception {
                     carrier: Carrier::Hosted(hosted),
                     received: BytesMut::new(),
                     peer,
-                    scheme: Scheme::Rtmpt,
+                    scheme: if is_secure { Scheme::Rtmpts } else { Scheme::Rtmpt },
                 });
                 Ok(opened.answer)
             }
@@ -376,9 +418,10 @@ impl Visitor {
 
     fn into_guest(self) -> Guest {
         Guest {
-            scheme: match self.input.first() {
-                Some(6 | 8 | 9) => Scheme::Rtmpe,
-                _ => Scheme::Rtmp,
+            scheme: match (&self.stream, self.input.first()) {
+                (Stream::Tls(_), _) => Scheme::Rtmps,
+                (Stream::Plain(_), Some(6 | 8 | 9)) => Scheme::Rtmpe,
+                (Stream::Plain(_), _) => Scheme::Rtmp,
             },
             carrier: self.stream.into(),
             received: self.input,
@@ -438,7 +481,7 @@ mod tests {
     impl Scene {
         fn new(limits: Limits) -> Self {
             Self {
-                reception: Reception::new(limits),
+                reception: Reception::new(limits, None),
                 listener: Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap(),
                 wake: Wake::new().unwrap(),
                 now: Instant::now(),

@@ -43,8 +43,8 @@ pub struct Tunnel {
 struct Route {
     target: Target,
     timeout: Option<Duration>,
-    /// Where the first one has led; none through a proxy that has to be asked for each.
-    address: Option<SocketAddr>,
+    /// Where the first one has led, to the server or to the proxy.
+    address: SocketAddr,
 }
 
 /// The HTTP connection.
@@ -121,8 +121,7 @@ impl Tunnel {
         let route = Route {
             target: target.clone(),
             timeout,
-            address: (target.proxy.is_none() || target.http_proxy().is_some())
-                .then(|| stream.socket().peer_addr()),
+            address: stream.socket().peer_addr(),
         };
         Ok(Self {
             client,
@@ -269,7 +268,7 @@ impl Tunnel {
             let route = Arc::clone(&self.route);
             move || {
                 let _done = done;
-                dial_stream(&route.target, route.address, route.timeout, &cancel)
+                dial_stream(&route.target, Some(route.address), route.timeout, &cancel)
             }
         })?;
         self.link = Link::Dialling(Dialling {
