@@ -7,7 +7,9 @@ mod support;
 
 use std::path::Path;
 
+use gstrtmp::transport::tls::Server;
 use relay::{Options, Relay};
+use support::certificates::{Certificates, Kind};
 use support::ffmpeg::{self, Form, Frames, Pace, utf8};
 use support::gstreamer::GStreamer;
 use support::nginx::Proxy;
@@ -204,5 +206,78 @@ fn ffmpeg_publishes_through_a_proxy() -> Result<()> {
     player.wait_for_eos()?;
     drop(player);
     assert_eq!(ffmpeg::frames(utf8(&got)?, Form::Encoded)?, sent);
+    Ok(())
+}
+
+#[test]
+fn one_port_serves_every_variant() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let certificates = Certificates::new()?;
+    let certificate = certificates.issue(Kind::Good)?;
+    let relay = Relay::start(Options {
+        tls: Some(Server::from_pem(
+            certificate.certificate_pem.as_bytes(),
+            certificate.key_pem.as_bytes(),
+        )?),
+        ..Options::default()
+    })
+    .context("starting the relay")?;
+    let port = relay.address().port();
+    let authority = certificates.authority();
+    let authority = utf8(&authority)?;
+    // The certificate is for that name.
+    let location = |scheme: &str| format!("{scheme}://localhost:{port}/live/main");
+    let file = |name: &str| folder.path().join(name);
+
+    let schemes = ["rtmp", "rtmps", "rtmpe", "rtmpt", "rtmpts", "rtmpte"];
+    let mut players = Vec::new();
+    for scheme in schemes {
+        let player = Pipeline::new(&format!(
+            "rtmpsrc location={} ca-file={authority} ! filesink location={}",
+            location(scheme),
+            utf8(&file(scheme))?
+        ))?;
+        player.play()?;
+        players.push(player);
+    }
+    let ffmpeg = ffmpeg::play(&location("rtmpts"), &file("ffmpeg"))?;
+    let rtmpdump = rtmpdump::play(&location("rtmpts"), rtmpdump::Stream::Live, &file("rtmpdump"))?;
+    wait_for_players(&relay, schemes.len() + 2)?;
+    let publisher = Pipeline::new(&publisher(
+        &format!("{} ca-file={authority}", location("rtmpts")),
+        2,
+    ))?;
+    let published = publisher.tap("sink")?;
+    publisher.play()?;
+    publisher.wait_for_eos()?;
+    for player in &players {
+        player.wait_for_eos()?;
+    }
+    drop(players);
+    ffmpeg.succeed(LONG)?;
+    rtmpdump.end(LONG)?;
+
+    let published = published.tags()?;
+    let expected = tags::frames(&published);
+    for name in schemes.into_iter().chain(["rtmpdump"]) {
+        assert_eq!(tags::frames(&tags::read(&file(name))?), expected, "{name}");
+    }
+    tags::write(&file("sent"), &published)?;
+    let sent = ffmpeg::frames(utf8(&file("sent"))?, Form::Encoded)?;
+    assert_eq!(ffmpeg::frames(utf8(&file("ffmpeg"))?, Form::Encoded)?, sent);
+
+    // ffmpeg checks no certificate unless it is told to.
+    let sent = sample(&file("sample.flv"))?;
+    let player = Pipeline::new(&format!(
+        "rtmpsrc location={} ca-file={authority} ! filesink location={}",
+        location("rtmpts"),
+        utf8(&file("again"))?
+    ))?;
+    player.play()?;
+    wait_for_players(&relay, 1)?;
+    publish(&file("sample.flv"), &location("rtmpts"), Pace::Unpaced)?.succeed(LONG)?;
+    player.wait_for_eos()?;
+    drop(player);
+    assert_eq!(ffmpeg::frames(utf8(&file("again"))?, Form::Encoded)?, sent);
     Ok(())
 }
