@@ -14,6 +14,7 @@ pub mod session;
 pub mod swf;
 pub mod timestamp;
 pub mod transport;
+pub mod tunnel;
 pub mod url;
 pub mod wire;
 

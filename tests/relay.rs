@@ -474,7 +474,7 @@ fn peers_that_speak_something_else_disturb_nobody() -> Result<()> {
     shake.resize(1 + 1536, 0);
     let zeros = [0; 1536];
     let hostile: [&[&[u8]]; 6] = [
-        &[b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n"],
+        &[b"\0GET / HTTP/1.1\r\nHost: relay\r\n\r\n"],
         &[b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"],
         // A handshake that breaks off, and one that nothing sensible follows.
         &[&shake[..700]],
@@ -505,6 +505,32 @@ fn peers_that_speak_something_else_disturb_nobody() -> Result<()> {
         publisher.send(&[(MediaKind::Video, 0, KEY)])?;
         player.expect(&[(0, KEY)])?;
     }
+    Ok(())
+}
+
+#[test]
+fn whoever_speaks_http_without_a_tunnel_is_told_so_and_is_no_client() -> Result<()> {
+    let relay = start()?;
+    for (request, status) in [
+        (&b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n"[..], "HTTP/1.1 405 "),
+        (
+            b"POST /send/x/0 HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+            "HTTP/1.1 404 ",
+        ),
+        (b"HELLO\r\n\r\n", "HTTP/1.1 400 "),
+    ] {
+        let mut stream = TcpStream::connect(relay.address())?;
+        stream.set_read_timeout(Some(LONG))?;
+        stream.write_all(request)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        assert!(answer.starts_with(status), "{answer}");
+    }
+    let snapshot = relay.snapshot();
+    assert!(
+        snapshot.clients.is_empty() && snapshot.gone.is_empty(),
+        "{snapshot:?}"
+    );
     Ok(())
 }
 
@@ -763,6 +789,8 @@ fn the_program_says_where_it_listens_and_ends_when_interrupted() -> Result<()> {
     ffmpeg::publish(&file, &format!("rtmp://{address}/live/secret"), Pace::Unpaced)?.succeed(LONG)?;
     server.wait_for("client 1 gone", LONG)?;
     let mut connection = TcpStream::connect(address)?;
+    // What it speaks is known by its first byte.
+    connection.write_all(&[3])?;
     server.wait_for("client 2 connected", LONG)?;
     server.interrupt()?;
     let ended = server.succeed(LONG)?;

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use gstrtmp::amf::Text;
 use gstrtmp::session::{self, Capabilities, Event, Level, Media, Request, ServerConfig, Session, Status};
 use gstrtmp::transport::listener::Listener;
-use gstrtmp::transport::tcp::{Socket, TcpOptions};
-use gstrtmp::transport::{self, Driver, Error};
+use gstrtmp::transport::reception::{Guest, Key, Limits, Reception, TunnelLimits};
+use gstrtmp::transport::tcp::{Interest, TcpOptions};
+use gstrtmp::transport::{Driver, Error};
 use gstrtmp::url::redact;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -30,6 +31,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Connections accepted before those that are there get their turn.
 const MAX_ACCEPTS: usize = 16;
 
+/// Connections beyond two for each client, one to come and one of HTTP, that are taken in.
+const SPARE_CONNECTIONS: usize = 16;
+
 /// How long nobody is accepted after the system would not, for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,6 +46,8 @@ const MAX_WAIT: Duration = Duration::from_secs(3600);
 /// See the module.
 pub struct Hub {
     listener: Listener,
+    /// Connections that are no clients, or not yet.
+    reception: Reception,
     address: SocketAddr,
     options: Options,
     shared: Arc<Shared>,
@@ -78,8 +84,21 @@ struct Stream {
 
 impl Hub {
     pub fn new(listener: Listener, address: SocketAddr, options: Options, shared: Arc<Shared>) -> Self {
+        let limits = Limits {
+            connections: options
+                .max_clients
+                .saturating_mul(2)
+                .saturating_add(SPARE_CONNECTIONS),
+            tunnels: TunnelLimits {
+                sessions: options.max_clients,
+                per_address: options.max_clients,
+                ..TunnelLimits::default()
+            },
+            ..Limits::default()
+        };
         Self {
             listener,
+            reception: Reception::new(limits, options.tls.clone()),
             address,
             options,
             shared,
@@ -94,8 +113,8 @@ impl Hub {
     /// Serves until it is told to stop.
     pub fn run(mut self) {
         loop {
-            let can_accept = match self.wait() {
-                Ok(can_accept) => can_accept,
+            let (can_accept, ready) = match self.wait() {
+                Ok(found) => found,
                 Err(error) => return (self.options.listen)(Notice::Failed(error)),
             };
             if self.shared.stop.is_awake() {
@@ -105,6 +124,11 @@ impl Hub {
             if can_accept {
                 self.accept(now);
             }
+            self.reception.handle_ready(now, ready);
+            while let Some(guest) = self.reception.poll_guest() {
+                self.welcome(guest, now);
+            }
+            self.find_due(now);
             // Twice, since publishers make their players busy. Who still is, as a client that asks and asks, comes
             // after the others.
             for _ in 0..2 {
@@ -112,11 +136,14 @@ impl Hub {
                     self.serve(id, now);
                 }
             }
+            // What is said to a request of a tunnel is in the answer to it.
+            self.reception.answer(now);
         }
     }
 
-    /// Waits until somebody is busy. True when there is a connection to accept.
-    fn wait(&mut self) -> io::Result<bool> {
+    /// Waits until somebody is busy. True when there is a connection to accept; and the connections of the reception
+    /// that are ready.
+    fn wait(&mut self) -> io::Result<(bool, Vec<Key>)> {
         let now = Instant::now();
         self.paused = self.paused.filter(|until| now < *until);
         let listens = if self.paused.is_some() {
@@ -134,16 +161,28 @@ impl Hub {
         } else {
             Duration::ZERO
         };
-        let mut until = now.checked_add(rest).into_iter().chain(self.paused).min();
+        let due = self.reception.poll_timeout(now);
+        let mut until = now
+            .checked_add(rest)
+            .into_iter()
+            .chain(self.paused)
+            .chain(due)
+            .min();
         for (id, client) in &self.clients {
             until = until.into_iter().chain(client.timeout(now)).min();
-            let interest = client.driver.interest(now);
-            let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, interest.readable);
-            flags.set(PollFlags::OUT, interest.writable);
-            if !flags.is_empty() {
+            let flags = flags(client.driver.interest(now));
+            if let (false, Some(socket)) = (flags.is_empty(), client.driver.socket()) {
                 watched.push(*id);
-                fds.push(PollFd::new(client.driver.socket(), flags));
+                fds.push(PollFd::new(socket, flags));
+            }
+        }
+        let clients = watched.len();
+        let mut visitors = Vec::new();
+        for (key, socket, interest) in self.reception.watched() {
+            let flags = flags(interest);
+            if !flags.is_empty() {
+                visitors.push(key);
+                fds.push(PollFd::new(socket, flags));
             }
         }
         let timeout = until.map_or(MAX_WAIT, |until| until.saturating_duration_since(now));
@@ -158,8 +197,17 @@ impl Hub {
             .zip(fds.iter().skip(2))
             .filter(|(_, fd)| is_ready(fd));
         self.busy.extend(ready.map(|(id, _)| *id));
+        let ready = visitors
+            .iter()
+            .zip(fds.iter().skip(2 + clients))
+            .filter(|(_, fd)| is_ready(fd));
+        let ready = ready.map(|(key, _)| *key).collect();
         let can_accept = self.paused.is_none() && fds.get(1).is_some_and(is_ready);
-        let now = Instant::now();
+        Ok((can_accept, ready))
+    }
+
+    /// Adds the clients for whom time has made something due to those that are ready.
+    fn find_due(&mut self, now: Instant) {
         let due = |client: &Client| client.timeout(now).is_some_and(|due| due <= now);
         self.busy.extend(
             self.clients
@@ -167,19 +215,17 @@ impl Hub {
                 .filter(|(_, client)| due(client))
                 .map(|(id, _)| *id),
         );
-        Ok(can_accept)
     }
 
     fn accept(&mut self, now: Instant) {
         for _ in 0..MAX_ACCEPTS {
             match self.listener.accept(&TcpOptions::default()) {
-                Ok(socket) if self.clients.len() >= self.options.max_clients => {
-                    self.shared.board.turn_away();
-                    self.notify(Notice::TurnedAway {
-                        peer: socket.peer_addr(),
-                    });
+                Ok(socket) => {
+                    let peer = socket.peer_addr();
+                    if !self.reception.receive(now, socket) {
+                        self.turn_away(peer);
+                    }
                 }
-                Ok(socket) => self.welcome(socket, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
                     self.paused = now.checked_add(ACCEPT_PAUSE);
@@ -189,7 +235,16 @@ impl Hub {
         }
     }
 
-    fn welcome(&mut self, socket: Socket, now: Instant) {
+    fn turn_away(&mut self, peer: SocketAddr) {
+        self.shared.board.turn_away();
+        self.notify(Notice::TurnedAway { peer });
+    }
+
+    fn welcome(&mut self, guest: Guest, now: Instant) {
+        let peer = guest.peer;
+        if self.clients.len() >= self.options.max_clients {
+            return self.turn_away(peer);
+        }
         let mut entropy = [0; 32];
         if let Err(error) = getrandom::fill(&mut entropy) {
             return self.notify(Notice::AcceptFailed(error.into()));
@@ -202,17 +257,9 @@ impl Hub {
             ..ServerConfig::new(entropy)
         };
         let session = Session::server(Arc::new(config), now);
-        let peer = socket.peer_addr();
-        let stream = match &self.options.tls {
-            Some(tls) => match tls.start(socket) {
-                Ok(stream) => stream.into(),
-                Err(error) => return self.notify(Notice::AcceptFailed(io::Error::other(error))),
-            },
-            None => transport::Stream::Plain(socket),
-        };
         self.last_id += 1;
         let client = Client {
-            driver: Driver::new(stream, session, Some(WRITE_TIMEOUT), now),
+            driver: guest.drive(session, Some(WRITE_TIMEOUT), now),
             application: Text::default(),
             role: Role::Idle,
             awaits_key_frame: false,
@@ -264,7 +311,7 @@ impl Hub {
             if queued == 0 {
                 // The peer reads the refusal and then our end; its own end is awaited, since closing on unread
                 // bytes could reset the connection before that. It fails only where there is no connection left.
-                let _ = client.driver.socket().shutdown_write();
+                let _ = client.driver.shut_down();
             }
         }
         self.shared.board.update(id, client.figures());
@@ -521,6 +568,13 @@ impl Client {
             messages_out,
         }
     }
+}
+
+fn flags(interest: Interest) -> PollFlags {
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::IN, interest.readable);
+    flags.set(PollFlags::OUT, interest.writable);
+    flags
 }
 
 fn check(name: &Name, code: &str) -> Result<(), Status> {

@@ -68,7 +68,7 @@ pub struct Options {
     pub rtmpe: SignatureCipher,
     /// The SWF file that players have to prove to know.
     pub swf: Option<swf::Identity>,
-    /// What TLS is done with, for RTMPS; without it, clients speak plain RTMP.
+    /// What TLS is done with, for RTMPS and RTMPTS on the port of the others; without it there is none.
     pub tls: Option<tls::Server>,
     /// Refuses what it wants to, before the relay itself does.
     pub admit: Admit,
@@ -150,6 +150,11 @@ impl Relay {
     /// The URL of a stream.
     pub fn url(&self, application: &str, stream: &str) -> String {
         format!("{}://{}/{application}/{stream}", self.scheme, self.address)
+    }
+
+    /// The URL of a stream by another scheme.
+    pub fn url_by(&self, scheme: &str, application: &str, stream: &str) -> String {
+        format!("{scheme}://{}/{application}/{stream}", self.address)
     }
 
     /// Who is connected and what has become of the others.

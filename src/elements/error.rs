@@ -15,7 +15,7 @@ use crate::session::login::LoginFault;
 use crate::session::redirect::{MAX_REDIRECTS, RedirectFault};
 use crate::session::{self, Status, SwfVerification};
 use crate::transport::tcp::BindError;
-use crate::transport::{self, Phase, ProxyFault};
+use crate::transport::{self, Phase, ProxyFault, TunnelError};
 use crate::url::{RtmpUrl, UrlError};
 
 /// Which element speaks: opening and losing a stream have other codes on either side.
@@ -176,6 +176,7 @@ pub(super) fn failed(error: &transport::Error, side: Side, url: &RtmpUrl) -> gst
             &format!("The connection to {authority} was lost during {phase}: {source}."),
             Some(source),
         ),
+        transport::Error::Tunnel(error) => tunnel_failed(*error, side, &authority),
         transport::Error::Session(error) => session_failed(error, side, url, &authority),
         transport::Error::Closed => message(side.lost(), "The connection is closed.", None),
     }
@@ -293,6 +294,12 @@ fn timed_out(phase: Phase, side: Side, authority: &str) -> gst::ErrorMessage {
                 "{authority} accepted the connection but did not answer the TLS handshake in time. Is this the server's port for rtmps?"
             ),
         ),
+        Phase::Tunnel => (
+            side.open(),
+            format!(
+                "{authority} accepted the connection but did not answer an HTTP request in time. Is it a server for RTMPT?"
+            ),
+        ),
         Phase::Session(session::Phase::Handshake) => (
             side.open(),
             format!(
@@ -311,6 +318,58 @@ fn timed_out(phase: Phase, side: Side, authority: &str) -> gst::ErrorMessage {
         ),
     };
     message(code, &text, Some(&format_args!("timeout during {phase}")))
+}
+
+fn tunnel_failed(error: TunnelError, side: Side, authority: &str) -> gst::ErrorMessage {
+    let (code, text) = match error {
+        TunnelError::NotOffered(status) => (
+            side.open(),
+            format!(
+                "{authority} is a web server without RTMPT: it answered with HTTP status {status}. Check host and port."
+            ),
+        ),
+        TunnelError::Page => (
+            side.open(),
+            format!(
+                "{authority} answered with a web page instead of RTMPT. Check host and port, and whether this network \
+                 wants a login in a browser first."
+            ),
+        ),
+        TunnelError::Unauthorized(status) => (
+            gst::ResourceError::NotAuthorized,
+            format!(
+                "{authority} wants a login for HTTP, which RTMPT has no way to give: it answered with HTTP status {status}."
+            ),
+        ),
+        TunnelError::ProxyUnauthorized => (
+            gst::ResourceError::NotAuthorized,
+            format!("The proxy on the way to {authority} wants a login. Check its user name and password."),
+        ),
+        TunnelError::Refused(status) => (
+            side.open(),
+            format!("{authority} opened no session: it answered with HTTP status {status}. Try again later."),
+        ),
+        TunnelError::Redirected(status) => (
+            side.open(),
+            format!("{authority} sends clients on to where there is no RTMPT, with HTTP status {status}."),
+        ),
+        TunnelError::SessionLost(status) => (
+            side.lost(),
+            format!("{authority} has forgotten the session: it answered with HTTP status {status}."),
+        ),
+        TunnelError::Disconnected => (
+            side.open(),
+            format!(
+                "{authority} closed the connection instead of answering an HTTP request. Is it a server for RTMPT?"
+            ),
+        ),
+        TunnelError::TimedOut => return timed_out(Phase::Write, side, authority),
+        TunnelError::Malformed(malformed) => (
+            gst::ResourceError::Failed,
+            format!("{authority} does not speak HTTP as it should: {malformed}."),
+        ),
+    };
+    message(code, &text, Some(&error))
 }
 
 fn session_failed(error: &session::Error, side: Side, url: &RtmpUrl, authority: &str) -> gst::ErrorMessage {

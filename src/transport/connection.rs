@@ -21,7 +21,7 @@ use super::dial::{Target, dial};
 use super::driver::{ByteTotals, Driver, Expendable, Farewell, Stopped};
 use super::error::{Error, Phase};
 use super::keepalive;
-use super::wake::Wake;
+use super::wake::{Wake, WakeOnDrop};
 use crate::session::attempt::{Attempt, Detour, Plan};
 use crate::session::{self, ClientConfig, Event, Media, Session};
 use crate::url::RtmpUrl;
@@ -468,14 +468,6 @@ impl std::fmt::Debug for Connection {
         f.debug_struct("Connection")
             .field("state", &self.lock_stats().state)
             .finish_non_exhaustive()
-    }
-}
-
-struct WakeOnDrop(Arc<Wake>);
-
-impl Drop for WakeOnDrop {
-    fn drop(&mut self) {
-        self.0.wake();
     }
 }
 

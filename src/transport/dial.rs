@@ -18,6 +18,7 @@ use super::resolve::{ResolveError, resolve};
 use super::stream::Stream;
 use super::tcp::{Family, Socket, TcpOptions};
 use super::tls;
+use super::tunnel::Tunnel;
 use super::wake::Wake;
 use crate::proxy::{Destination, Error as Answer, Host};
 use crate::url::{Proxy, ProxyScheme, Scheme};
@@ -72,14 +73,30 @@ impl Target {
 
 /// Connects to `target`, until `cancel` is awake. Each step may take `timeout`.
 pub(super) fn dial(target: &Target, timeout: Option<Duration>, cancel: &Wake) -> Result<Carrier, Error> {
-    let socket = dial_tcp(target, None, timeout, cancel)?;
-    let stream = match target.tls()? {
-        Some(client) => client
+    match target.scheme {
+        Scheme::Rtmpt | Scheme::Rtmpts | Scheme::Rtmpte => {
+            Ok(Carrier::Tunnel(Box::new(Tunnel::open(target, timeout, cancel)?)))
+        }
+        Scheme::Rtmp | Scheme::Rtmps | Scheme::Rtmpe | Scheme::Rtmfp => {
+            Ok(dial_stream(target, None, timeout, cancel)?.into())
+        }
+    }
+}
+
+/// The steps below the tunnel. `address` is as for [`dial_tcp`].
+pub(super) fn dial_stream(
+    target: &Target,
+    address: Option<SocketAddr>,
+    timeout: Option<Duration>,
+    cancel: &Wake,
+) -> Result<Stream, Error> {
+    let socket = dial_tcp(target, address, timeout, cancel)?;
+    match target.tls()? {
+        Some(client) => Ok(client
             .handshake(socket, &target.host, deadline(timeout), cancel)?
-            .into(),
-        None => Stream::Plain(socket),
-    };
-    Ok(stream.into())
+            .into()),
+        None => Ok(socket.into()),
+    }
 }
 
 /// TCP to the host, by way of the proxy if there is one; to the proxy itself where that answers the requests. With an

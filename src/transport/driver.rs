@@ -14,7 +14,7 @@ use bytes::{Buf as _, BytesMut};
 use super::carrier::Carrier;
 use super::error::{Error, Phase};
 use super::pace::Pacer;
-use super::tcp::{Interest, Socket, poll};
+use super::tcp::{Interest, Socket};
 use super::wake::Wake;
 use crate::session::{self, Event, Input, Media, Session, Transmit};
 
@@ -168,9 +168,22 @@ impl Driver {
         &mut self.session
     }
 
-    /// The socket, to be watched by somebody's own loop.
-    pub fn socket(&self) -> &Socket {
+    /// The socket, to be watched by somebody's own loop. A session that comes by a tunnel has none: then
+    /// [`poll_timeout`](Self::poll_timeout) says when there is something to do.
+    pub fn socket(&self) -> Option<&Socket> {
         self.carrier.socket()
+    }
+
+    /// Tells the peer that nothing more will be sent.
+    pub fn shut_down(&self) -> io::Result<()> {
+        self.carrier.shutdown_write()
+    }
+
+    /// Takes bytes that were received before there was a driver.
+    pub fn handle_received(&mut self, now: Instant, bytes: BytesMut) {
+        self.totals.received = self.totals.received.saturating_add(bytes.len() as u64);
+        self.input.unsplit(bytes);
+        self.resume(now);
     }
 
     /// Bytes that crossed the socket up to now.
@@ -321,9 +334,11 @@ impl Driver {
         } else {
             self.session.poll_timeout()
         };
-        // What the carrier holds already is no reason for the socket to become ready.
-        let held = (self.carrier.has_input() && !self.is_full()).then_some(now);
-        [due, stalled, pause, held, self.carrier.poll_timeout()]
+        // What the carrier holds already is no reason for the socket to become ready, nor is room in memory.
+        let held = self.carrier.has_input() && !self.is_full();
+        let room = self.queued() > 0 && pause.is_none() && self.carrier.has_room();
+        let ready = (held || room).then_some(now);
+        [due, stalled, pause, ready, self.carrier.poll_timeout()]
             .into_iter()
             .flatten()
             .min()
@@ -371,8 +386,12 @@ impl Driver {
         let now = Instant::now();
         self.session.close(now);
         self.flush(wake, Some(deadline))?;
-        self.carrier.finish(now);
-        self.flush(wake, Some(deadline))?;
+        self.carrier.finish();
+        match self.flush(wake, Some(deadline)) {
+            // The peer has ended the session itself, and everything was answered.
+            Err(Stopped::Failed(_)) if !self.has_output() => return Ok(Farewell::Said),
+            flushed => flushed?,
+        }
         // Fails when the peer has closed already, as xiu and scuffle do at deleteStream: all was said by then.
         if self.carrier.shutdown_write().is_err() {
             return Ok(Farewell::Said);
@@ -395,7 +414,9 @@ impl Driver {
             }
             // For reading only: replies that the session has queued meanwhile cannot be written any more, and a
             // socket that was shut down always counts as writable.
-            let ready = poll(Some((self.carrier.socket(), Interest::READ)), wake, Some(left))
+            let ready = self
+                .carrier
+                .wait(Interest::READ, wake, Some(left))
                 .map_err(|e| self.io_error(e))?;
             if ready.woken {
                 return Err(Stopped::Interrupted);
@@ -480,7 +501,7 @@ impl Driver {
         self.last_read = now;
         self.calls.reads += 1;
         let read = self.carrier.read(now, &mut self.input, READ_SIZE);
-        self.is_drained = read.is_ok() && self.carrier.socket().is_drained();
+        self.is_drained = read.is_ok() && self.carrier.is_drained();
         match read {
             Ok(0) => {
                 self.session.handle_input(now, Input::Eof)?;
@@ -610,8 +631,10 @@ impl Driver {
         let interest = self.interest(now);
         let timeout = until.map(|until| until.saturating_duration_since(now));
         self.calls.waits += 1;
-        let ready =
-            poll(Some((self.carrier.socket(), interest)), wake, timeout).map_err(|e| self.io_error(e))?;
+        let ready = self
+            .carrier
+            .wait(interest, wake, timeout)
+            .map_err(|e| self.io_error(e))?;
         if ready.woken {
             return Err(Stopped::Interrupted);
         }
@@ -706,7 +729,7 @@ mod tests {
     use crate::timestamp::Timestamp;
     use crate::transport::listener::Listener;
     use crate::transport::race::connect;
-    use crate::transport::tcp::TcpOptions;
+    use crate::transport::tcp::{TcpOptions, poll};
     use bytes::Bytes;
     use std::net::{Ipv4Addr, SocketAddr};
     use std::sync::Arc;
@@ -953,7 +976,7 @@ mod tests {
         client.write_vectored(&[IoSlice::new(&ping)]).unwrap();
         let wake = Wake::new().unwrap();
         while !driver.has_blocked {
-            let socket = Some((driver.socket(), Interest::READ));
+            let socket = driver.socket().map(|socket| (socket, Interest::READ));
             assert!(poll(socket, &wake, Some(LONG)).unwrap().readable);
             fill(&mut driver);
             driver.service(Instant::now());

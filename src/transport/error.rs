@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::tcp::{BindError, Family};
 use super::tls::Failure;
-use crate::{proxy, session};
+use crate::{proxy, session, tunnel};
 
 /// What a connection was doing, from the name of the host to the last byte.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,6 +17,8 @@ pub enum Phase {
     Connect,
     /// The handshake of TLS.
     Tls,
+    /// Asking an HTTP server for a tunnel.
+    Tunnel,
     /// The session's own phases.
     Session(session::Phase),
     /// Writing to a peer that does not read.
@@ -29,6 +31,7 @@ impl fmt::Display for Phase {
             Self::Resolve => f.write_str("looking up the host's name"),
             Self::Connect => f.write_str("the TCP connection"),
             Self::Tls => f.write_str("the TLS handshake"),
+            Self::Tunnel => f.write_str("opening a tunnel"),
             Self::Session(phase) => phase.fmt(f),
             Self::Write => f.write_str("sending: the peer has stopped reading"),
         }
@@ -79,6 +82,8 @@ pub enum Error {
         /// The operating system's word.
         source: Arc<io::Error>,
     },
+    /// The tunnel through HTTP failed.
+    Tunnel(tunnel::Error),
     /// The session failed.
     Session(session::Error),
     /// The owner closed the connection.
@@ -124,11 +129,25 @@ impl From<Failure> for Error {
 }
 
 impl Error {
-    /// What a stream or a carrier said during `phase`.
+    /// What a stream or a carrier said during `phase`. The reasons of TLS and of tunnels come inside.
     pub(super) fn io(phase: session::Phase, source: io::Error) -> Self {
-        match Failure::of(&source) {
-            Some(failure) => Self::Tls(failure.clone()),
-            None => Self::Io {
+        if let Some(failure) = Failure::of(&source) {
+            return Self::Tls(failure.clone());
+        }
+        let source = match source.downcast::<Self>() {
+            // A tunnel that connects anew knows the host already: to its session that is a loss.
+            Ok(Self::Connect { source, .. }) => return Self::Io { phase, source },
+            Ok(error) => return error,
+            Err(source) => source,
+        };
+        match source.downcast::<tunnel::Error>() {
+            Ok(tunnel::Error::Disconnected) => Self::Session(session::Error::Disconnected(phase)),
+            Ok(tunnel::Error::TimedOut) => Self::TimedOut(match phase {
+                session::Phase::Media | session::Phase::Closing => Phase::Write,
+                phase => Phase::Session(phase),
+            }),
+            Ok(error) => Self::Tunnel(error),
+            Err(source) => Self::Io {
                 phase,
                 source: Arc::new(source),
             },
@@ -156,6 +175,7 @@ impl fmt::Display for Error {
             Self::Tls(failure) => failure.fmt(f),
             Self::TimedOut(phase) => write!(f, "timed out during {phase}"),
             Self::Io { phase, source } => write!(f, "connection lost during {phase}: {source}"),
+            Self::Tunnel(error) => error.fmt(f),
             Self::Session(error) => error.fmt(f),
             Self::Closed => f.write_str("the connection is closed"),
         }
@@ -168,6 +188,7 @@ impl std::error::Error for Error {
             Self::Resolve { source, .. } | Self::Connect { source, .. } | Self::Io { source, .. } => {
                 Some(source.as_ref())
             }
+            Self::Tunnel(error) => Some(error),
             Self::Session(error) => Some(error),
             Self::Tls(failure) => Some(failure),
             Self::Bind(error) => Some(error),

@@ -295,6 +295,14 @@ impl Socket {
         }
     }
 
+    /// The first byte that has come and was not read, which it still will be; `None` at the end of the stream.
+    pub(super) fn peek(&self) -> io::Result<Option<u8>> {
+        use rustix::net::{RecvFlags, recv};
+        let mut first = [0];
+        let (count, _) = uninterrupted(|| Ok(recv(&self.inner, &mut first, RecvFlags::PEEK)?))?;
+        Ok(first.first().copied().filter(|_| count > 0))
+    }
+
     /// Whether the last read has taken all that had come, as far as it could tell: it was given more room than it
     /// used. Then the next one is not worth its while before [`poll`] says so.
     pub(super) const fn is_drained(&self) -> bool {

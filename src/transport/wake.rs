@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(windows)]
 use std::os::windows::io::{AsSocket, BorrowedSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,16 @@ impl Wake {
     }
 }
 
+/// Wakes whoever waits when it goes, also with a thread that unwinds.
+#[derive(Debug)]
+pub(super) struct WakeOnDrop(pub(super) Arc<Wake>);
+
+impl Drop for WakeOnDrop {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
 /// For those who poll it together with descriptors of their own: readable means that [`Wake::is_awake`] is
 /// worth a look.
 #[cfg(unix)]
@@ -198,7 +209,6 @@ impl Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::thread;
 
     /// One handle of each kind that this system has.

@@ -13,6 +13,8 @@ mod handshake;
 mod owner;
 mod server_session;
 mod swf;
+mod tunnel_client;
+mod tunnel_server;
 mod url;
 
 use std::collections::BTreeSet;
@@ -32,6 +34,8 @@ const TARGETS: &[(&str, Body)] = &[
     ("handshake", handshake::run),
     ("server_session", server_session::run),
     ("swf", swf::run),
+    ("tunnel_client", tunnel_client::run),
+    ("tunnel_server", tunnel_server::run),
     ("url", url::run),
 ];
 
@@ -100,6 +104,16 @@ fn swf_survives_its_corpus() {
 #[test]
 fn server_session_survives_its_corpus() {
     replay("server_session");
+}
+
+#[test]
+fn tunnel_client_survives_its_corpus() {
+    replay("tunnel_client");
+}
+
+#[test]
+fn tunnel_server_survives_its_corpus() {
+    replay("tunnel_server");
 }
 
 #[test]

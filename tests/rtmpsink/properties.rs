@@ -196,9 +196,6 @@ fn what_is_not_supported_yet_says_so() -> Result<()> {
         &'static str,
     );
     let table: &[Row] = &[
-        ("rtmpt://127.0.0.1/live/key", &[], "rtmpt"),
-        ("rtmpts://127.0.0.1/live/key", &[], "rtmpts"),
-        ("rtmpte://127.0.0.1/live/key", &[], "rtmpte"),
         ("rtmfp://127.0.0.1/live/key", &[], "rtmfp"),
         ("rtmp://127.0.0.1/live/key", &[("scheme", "rtmfp")], "rtmfp"),
     ];

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -152,35 +152,11 @@ http {{
 }}
 "#
         );
-        let file = folder.path().join("nginx.conf");
-        fs::write(&file, configuration)?;
-        let log = folder.path().join("error.log");
-        let mut process = Peer::spawn(
-            // An unprivileged user's path need not contain sbin.
-            Command::new(if Path::new("/usr/sbin/nginx").exists() {
-                "/usr/sbin/nginx"
-            } else {
-                "nginx"
-            })
-            .arg("-e")
-            .arg(&log)
-            .arg("-p")
-            .arg(folder.path())
-            .arg("-c")
-            .arg(&file),
-            "nginx",
+        let process = run(
+            folder.path(),
+            &configuration,
+            &[port, ping_port, asks_port, stat_port],
         )?;
-        let ready = wait::until("nginx to listen", wait::LONG, || match process.is_running() {
-            Ok(true) => [port, ping_port, asks_port, stat_port]
-                .into_iter()
-                .all(port::answers)
-                .then_some(true),
-            _ => Some(false),
-        });
-        if !matches!(ready, Ok(true)) {
-            let log = fs::read_to_string(log).unwrap_or_default();
-            return Err(Failure::new(format!("nginx does not run:\n{}", last_lines(&log))));
-        }
         Ok(Self {
             port,
             ping_port,
@@ -276,4 +252,101 @@ http {{
         stream.read_to_end(&mut answer)?;
         Ok(String::from_utf8_lossy(&answer).replace('\r', ""))
     }
+}
+
+/// nginx as a reverse proxy for HTTP.
+pub struct Proxy {
+    port: u16,
+    _process: Peer,
+    _folder: TempDir,
+}
+
+impl Proxy {
+    /// Passes what comes on to `upstream`; each connection serves so many `requests`.
+    pub fn start(upstream: SocketAddr, requests: u32) -> Result<Self> {
+        let mut failure = Failure::new("nginx was not started");
+        for _ in 0..ATTEMPTS {
+            match Self::try_start(upstream, requests) {
+                Ok(proxy) => return Ok(proxy),
+                Err(error) if error.to_string().contains("Address already in use") => failure = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+
+    fn try_start(upstream: SocketAddr, requests: u32) -> Result<Self> {
+        let folder = tempfile::tempdir().context("making a folder for nginx")?;
+        let [port] = port::free()?;
+        let path = folder.path().display();
+        let configuration = format!(
+            r#"
+daemon off;
+master_process off;
+pid "{path}/nginx.pid";
+error_log "{path}/error.log" info;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path "{path}/body";
+    proxy_temp_path "{path}/proxy";
+    fastcgi_temp_path "{path}/fastcgi";
+    uwsgi_temp_path "{path}/uwsgi";
+    scgi_temp_path "{path}/scgi";
+    upstream relay {{ server {upstream}; keepalive 4; }}
+    server {{
+        listen 127.0.0.1:{port};
+        keepalive_requests {requests};
+        location / {{
+            proxy_pass http://relay;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }}
+    }}
+}}
+"#
+        );
+        let process = run(folder.path(), &configuration, &[port])?;
+        Ok(Self {
+            port,
+            _process: process,
+            _folder: folder,
+        })
+    }
+
+    /// The location of a stream by RTMPT.
+    pub fn url(&self, application: &str, stream: &str) -> String {
+        format!("rtmpt://127.0.0.1:{}/{application}/{stream}", self.port)
+    }
+}
+
+/// Starts nginx in `folder` and waits until it listens on all `ports`.
+fn run(folder: &Path, configuration: &str, ports: &[u16]) -> Result<Peer> {
+    let file = folder.join("nginx.conf");
+    fs::write(&file, configuration)?;
+    let log = folder.join("error.log");
+    let mut process = Peer::spawn(
+        // An unprivileged user's path need not contain sbin.
+        Command::new(if Path::new("/usr/sbin/nginx").exists() {
+            "/usr/sbin/nginx"
+        } else {
+            "nginx"
+        })
+        .arg("-e")
+        .arg(&log)
+        .arg("-p")
+        .arg(folder)
+        .arg("-c")
+        .arg(&file),
+        "nginx",
+    )?;
+    let ready = wait::until("nginx to listen", wait::LONG, || match process.is_running() {
+        Ok(true) => ports.iter().copied().all(port::answers).then_some(true),
+        _ => Some(false),
+    });
+    if !matches!(ready, Ok(true)) {
+        let log = fs::read_to_string(log).unwrap_or_default();
+        return Err(Failure::new(format!("nginx does not run:\n{}", last_lines(&log))));
+    }
+    Ok(process)
 }

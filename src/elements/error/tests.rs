@@ -186,6 +186,8 @@ fn cause(error: &transport::Error) -> Option<&'static str> {
                 SessionPhase::Media | SessionPhase::Closing => return None,
             }
         }
+        Error::TimedOut(Phase::Tunnel) => "no answer to the first request of RTMPT within `timeout`",
+        Error::Tunnel(error) => cause_in_tunnel(*error),
         Error::Io { .. } => "the connection fails",
         Error::Session(session::Error::Disconnected(phase)) => match phase {
             SessionPhase::Handshake => "closed during the handshake",
@@ -236,6 +238,21 @@ fn cause(error: &transport::Error) -> Option<&'static str> {
         // The owner knows that it closed the connection.
         Error::Closed => return None,
     })
+}
+
+fn cause_in_tunnel(error: TunnelError) -> &'static str {
+    match error {
+        TunnelError::NotOffered(_) => "an HTTP server that has no RTMPT: status 400, 404, 405, 410 or 501",
+        TunnelError::Page => "a page instead of a session id, as from networks that want a login",
+        TunnelError::Unauthorized(_) => "HTTP status 401 or 403",
+        TunnelError::ProxyUnauthorized => "HTTP status 407",
+        TunnelError::Refused(_) => "any other HTTP status",
+        TunnelError::Redirected(_) => "a second redirect of RTMPT, or one to something else",
+        TunnelError::SessionLost(_) => "an HTTP status other than 200 (RTMPT)",
+        TunnelError::Disconnected => "closed instead of that answer",
+        TunnelError::TimedOut => "the server reads nothing for `timeout`",
+        TunnelError::Malformed(_) => "bytes that are not HTTP, or not of RTMPT",
+    }
 }
 
 fn cause_at_proxy(fault: &ProxyFault) -> &'static str {
@@ -378,6 +395,7 @@ fn errors() -> Vec<transport::Error> {
         Error::TimedOut(Phase::Resolve),
         Error::TimedOut(Phase::Connect),
         Error::TimedOut(Phase::Tls),
+        Error::TimedOut(Phase::Tunnel),
         Error::TimedOut(Phase::Write),
         Error::Io {
             phase: SessionPhase::Media,
@@ -438,6 +456,19 @@ fn errors() -> Vec<transport::Error> {
         let status = Box::new(status.clone());
         errors.push(session::Error::Redirect { fault, status }.into());
     }
+    let of_tunnel = [
+        TunnelError::NotOffered(404),
+        TunnelError::Page,
+        TunnelError::Unauthorized(401),
+        TunnelError::ProxyUnauthorized,
+        TunnelError::Refused(503),
+        TunnelError::Redirected(302),
+        TunnelError::SessionLost(404),
+        TunnelError::Disconnected,
+        TunnelError::TimedOut,
+        TunnelError::Malformed(Malformed::Excessive("the head of an HTTP message")),
+    ];
+    errors.extend(of_tunnel.map(Error::Tunnel));
     for phase in PHASES {
         errors.push(Error::TimedOut(Phase::Session(phase)));
         errors.push(Error::Session(session::Error::Disconnected(phase)));

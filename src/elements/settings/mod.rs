@@ -258,9 +258,6 @@ impl Settings {
         let options = self.url.options();
         let scheme = self.url.scheme();
         [
-            (scheme == Scheme::Rtmpt, "rtmpt"),
-            (scheme == Scheme::Rtmpts, "rtmpts"),
-            (scheme == Scheme::Rtmpte, "rtmpte"),
             (scheme == Scheme::Rtmfp, "rtmfp"),
             (options.playlist == Some(true), "the location option playlist"),
             (options.weeb.is_some(), "the location option weeb"),

@@ -1,0 +1,750 @@
+//! Where a server's connections come in: their first byte tells RTMP, TLS and HTTP apart, so that one port serves all.
+//!
+//! ```text
+//!   16           TLS, if there is a certificate; then, inside of it,
+//!   03           RTMP -------------------> Guest: the connection itself
+//!   06, 08, 09   RTMPE ------------------> Guest: likewise
+//!   A to Z       HTTP: /open ------------> Guest: a session whose bytes come by the requests that follow
+//! ```
+//!
+//! What begins with anything else is a guest as well, of whom the session will say what is wrong. HTTP connections stay
+//! here: they belong to no session. Whoever owns the reception watches its sockets, calls
+//! [`handle_ready`](Reception::handle_ready), drives the guests, and has the requests answered by
+//! [`answer`](Reception::answer) after that, so that what a session says to a request is in the answer to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, BytesMut};
+
+use super::carrier::Carrier;
+use super::driver::Driver;
+use super::hosted::{self, Mailbox};
+use super::stream::Stream;
+use super::tcp::{Interest, Socket};
+use super::tls;
+use crate::session::Session;
+use crate::tunnel::server::{Answer, Connection, SessionId, Sessions, Step, Turn};
+use crate::url::Scheme;
+
+pub use crate::tunnel::server::Limits as TunnelLimits;
+
+/// Bytes read from a connection at a time.
+const READ_SIZE: usize = 64 << 10;
+
+/// Reads of one connection before the others get their turn.
+const MAX_READS: usize = 16;
+
+/// What TLS begins with: the type of a record of the handshake, RFC 8446 section 5.1.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// What a reception puts up with.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections that are no guests: those of HTTP, and those that have said nothing.
+    pub connections: usize,
+    /// How long a connection may take to say its first byte.
+    pub silence: Duration,
+    /// How long an HTTP connection may take from one whole request to the next.
+    pub request: Duration,
+    /// Sessions through HTTP.
+    pub tunnels: TunnelLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            silence: Duration::from_secs(10),
+            request: Duration::from_secs(60),
+            tunnels: TunnelLimits::default(),
+        }
+    }
+}
+
+/// A client that has come, for a session of its own.
+#[derive(Debug)]
+pub struct Guest {
+    carrier: Carrier,
+    received: BytesMut,
+    /// Where it comes from; through a tunnel, where its first request came from.
+    pub peer: SocketAddr,
+    /// How its bytes come.
+    pub scheme: Scheme,
+}
+
+impl Guest {
+    /// Drives `session` over the guest's connection, see [`Driver::new`].
+    #[must_use]
+    pub fn drive(self, session: Session, write_timeout: Option<Duration>, now: Instant) -> Driver {
+        let mut driver = Driver::new(self.carrier, session, write_timeout, now);
+        driver.handle_received(now, self.received);
+        driver
+    }
+}
+
+/// Names a connection of a [`Reception`].
+pub type Key = u64;
+
+/// See the module.
+pub struct Reception {
+    limits: Limits,
+    tls: Option<tls::Server>,
+    visitors: BTreeMap<Key, Visitor>,
+    last_key: Key,
+    sessions: Sessions,
+    mailboxes: HashMap<SessionId, Mailbox>,
+    guests: VecDeque<Guest>,
+    /// Visitors whose requests wait for their answers.
+    asked: BTreeSet<Key>,
+    /// Visitors with something to do though their sockets need not be ready.
+    busy: BTreeSet<Key>,
+}
+
+/// A connection that is no guest.
+struct Visitor {
+    stream: Stream,
+    peer: SocketAddr,
+    input: BytesMut,
+    stage: Stage,
+    deadline: Option<Instant>,
+    /// It sends nothing more and takes nothing more. What it has asked for before is done all the same: librtmp sends
+    /// its last requests without waiting for the answers.
+    has_gone: bool,
+}
+
+enum Stage {
+    /// Nothing has come.
+    Silent,
+    /// HTTP, and the request that waits for its answer.
+    Http(Connection, Option<Turn>),
+}
+
+/// What becomes of a visitor.
+enum Fate {
+    Stays,
+    Leaves,
+    /// It speaks RTMP.
+    Enters,
+}
+
+impl Reception {
+    /// A reception without connections, which does TLS with `tls`.
+    #[must_use]
+    pub fn new(limits: Limits, tls: Option<tls::Server>) -> Self {
+        Self {
+            tls,
+            sessions: Sessions::new(limits.tunnels),
+            limits,
+            visitors: BTreeMap::new(),
+            last_key: 0,
+            mailboxes: HashMap::new(),
+            guests: VecDeque::new(),
+            asked: BTreeSet::new(),
+            busy: BTreeSet::new(),
+        }
+    }
+
+    /// Takes a connection that was accepted; false if there are too many, and it is closed.
+    pub fn receive(&mut self, now: Instant, socket: Socket) -> bool {
+        if self.visitors.len() >= self.limits.connections {
+            return false;
+        }
+        self.last_key += 1;
+        let peer = socket.peer_addr();
+        let visitor = Visitor {
+            stream: socket.into(),
+            peer,
+            input: BytesMut::new(),
+            stage: Stage::Silent,
+            deadline: now.checked_add(self.limits.silence),
+            has_gone: false,
+        };
+        self.visitors.insert(self.last_key, visitor);
+        // Most clients have said something by the time that they are accepted.
+        self.busy.insert(self.last_key);
+        true
+    }
+
+    /// The sockets to watch, and for what.
+    pub fn watched(&self) -> impl Iterator<Item = (Key, &Socket, Interest)> {
+        self.visitors
+            .iter()
+            .map(|(key, visitor)| (*key, visitor.stream.socket(), visitor.interest()))
+    }
+
+    /// When there is something to do though no socket is ready.
+    #[must_use]
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let busy =
+            (!self.busy.is_empty() || self.asked.iter().any(|key| self.can_answer(*key))).then_some(now);
+        let deadlines = self.visitors.values().filter_map(|visitor| visitor.deadline);
+        let held = self.visitors.values().any(|visitor| visitor.stream.has_input());
+        deadlines
+            .chain(busy)
+            .chain(held.then_some(now))
+            .chain(self.sessions.poll_timeout())
+            .min()
+    }
+
+    /// Whether nothing keeps the request of a visitor from being answered.
+    fn can_answer(&self, key: Key) -> bool {
+        let turn = match self.visitors.get(&key).map(|visitor| &visitor.stage) {
+            Some(Stage::Http(_, Some(turn))) => turn,
+            Some(Stage::Http(_, None) | Stage::Silent) | None => return true,
+        };
+        self.mailboxes
+            .get(&turn.session)
+            .is_none_or(|mailbox| !mailbox.is_full())
+    }
+
+    /// Reads and writes what the sockets of `ready` visitors allow, and does what time has made due.
+    pub fn handle_ready(&mut self, now: Instant, ready: impl IntoIterator<Item = Key>) {
+        for gone in self.sessions.handle_timeout(now) {
+            self.mailboxes.remove(&gone);
+        }
+        let mut due = std::mem::take(&mut self.busy);
+        due.extend(ready);
+        for (key, visitor) in &self.visitors {
+            if visitor.stream.has_input() || visitor.deadline.is_some_and(|deadline| deadline <= now) {
+                due.insert(*key);
+            }
+        }
+        for key in due {
+            self.serve(now, key);
+        }
+    }
+
+    fn serve(&mut self, now: Instant, key: Key) {
+        let Some(visitor) = self.visitors.remove(&key) else {
+            return;
+        };
+        let Some(mut visitor) = self.secured(visitor) else {
+            return;
+        };
+        let fate = self.advance(now, key, &mut visitor);
+        let is_late = visitor.deadline.is_some_and(|deadline| deadline <= now);
+        match fate {
+            Fate::Stays if !is_late => {
+                self.visitors.insert(key, visitor);
+            }
+            Fate::Enters => self.guests.push_back(visitor.into_guest()),
+            // Its requests may be repeated by another connection.
+            Fate::Stays | Fate::Leaves => {
+                self.asked.remove(&key);
+            }
+        }
+    }
+
+    /// Puts TLS over a connection that begins with it; none if that cannot be done.
+    fn secured(&self, visitor: Visitor) -> Option<Visitor> {
+        match (visitor, &self.tls) {
+            (
+                Visitor {
+                    stream: Stream::Plain(socket),
+                    stage: Stage::Silent,
+                    peer,
+                    input,
+                    deadline,
+                    has_gone,
+                },
+                Some(tls),
+            ) => {
+                let stream = match socket.peek() {
+                    Ok(Some(TLS_HANDSHAKE)) => tls.start(socket).ok()?.into(),
+                    Ok(Some(_) | None) | Err(_) => Stream::Plain(socket),
+                };
+                Some(Visitor {
+                    stream,
+                    peer,
+                    input,
+                    stage: Stage::Silent,
+                    deadline,
+                    has_gone,
+                })
+            }
+            (visitor, _) => Some(visitor),
+        }
+    }
+
+    /// Does what can be done for a visitor without waiting.
+    fn advance(&mut self, now: Instant, key: Key, visitor: &mut Visitor) -> Fate {
+        let is_secure = matches!(visitor.stream, Stream::Tls(_));
+        for _ in 0..MAX_READS {
+            if let Stage::Http(connection, turn) = &mut visitor.stage {
+                if visitor.has_gone {
+                    connection.output().clear();
+                }
+                match write(&mut visitor.stream, connection.output()) {
+                    Ok(true) if connection.is_over() => return Fate::Leaves,
+                    Ok(true) => {}
+                    // Who does not take its answers may ask no more.
+                    Ok(false) => return Fate::Stays,
+                    // What it has sent is still to be read.
+                    Err(_) => connection.output().clear(),
+                }
+                if turn.is_none()
+                    && let Some(request) = connection.handle_input(&mut visitor.input)
+                {
+                    visitor.deadline = now.checked_add(self.limits.request);
+                    let mut entropy = [0; 16];
+                    if getrandom::fill(&mut entropy).is_err() {
+                        connection.answer(&Answer::Busy);
+                        continue;
+                    }
+                    let step = self
+                        .sessions
+                        .handle_request(now, visitor.peer.ip(), request, entropy);
+                    match self.take(step, visitor.peer, is_secure) {
+                        Ok(answer) => connection.answer(&answer),
+                        Err(asked) => {
+                            *turn = Some(asked);
+                            self.asked.insert(key);
+                        }
+                    }
+                    continue;
+                }
+                if !connection.output().is_empty() {
+                    // A request that was refused without being handed out.
+                    continue;
+                }
+                if turn.is_some() && (visitor.has_gone || visitor.input.len() >= READ_SIZE) {
+                    return Fate::Stays;
+                }
+            }
+            if visitor.has_gone {
+                return Fate::Leaves;
+            }
+            match visitor.stream.read(&mut visitor.input, READ_SIZE) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Fate::Stays,
+                Ok(0) | Err(_) => {
+                    visitor.has_gone = true;
+                    continue;
+                }
+            }
+            if let (Stage::Silent, Some(first)) = (&visitor.stage, visitor.input.first()) {
+                if !first.is_ascii_uppercase() {
+                    return Fate::Enters;
+                }
+                visitor.stage = Stage::Http(Connection::new(), None);
+                visitor.deadline = now.checked_add(self.limits.request);
+            }
+        }
+        self.busy.insert(key);
+        Fate::Stays
+    }
+
+    /// Does what a request asks for; its answer, or the turn in which it gets one.
+    fn take(&mut self, step: Step, peer: SocketAddr, is_secure: bool) -> Result<Answer, Turn> {
+        match step {
+            Step::Answered(answer) => Ok(answer),
+            Step::Opened(opened) => {
+                let (hosted, mailbox) = hosted::pair();
+                self.mailboxes.insert(opened.session, mailbox);
+                self.guests.push_back(Guest {
+                    carrier: Carrier::Hosted(hosted),
+                    received: BytesMut::new(),
+                    peer,
+                    scheme: if is_secure { Scheme::Rtmpts } else { Scheme::Rtmpt },
+                });
+                Ok(opened.answer)
+            }
+            Step::Closed(session, answer) => {
+                self.mailboxes.remove(&session);
+                Ok(answer)
+            }
+            Step::Taken(turn, bytes) => {
+                if let Some(mailbox) = self.mailboxes.get(&turn.session) {
+                    mailbox.deliver(bytes);
+                }
+                Err(turn)
+            }
+        }
+    }
+
+    /// The next client that has come.
+    pub fn poll_guest(&mut self) -> Option<Guest> {
+        self.guests.pop_front()
+    }
+
+    /// Answers the requests whose sessions have had their say.
+    pub fn answer(&mut self, now: Instant) {
+        for key in std::mem::take(&mut self.asked) {
+            let Some(Visitor {
+                stage: Stage::Http(connection, waiting @ Some(_)),
+                ..
+            }) = self.visitors.get_mut(&key)
+            else {
+                continue;
+            };
+            let Some(turn) = waiting.take() else { continue };
+            let answer = match self.mailboxes.get(&turn.session) {
+                // Until the session has caught up.
+                Some(mailbox) if mailbox.is_full() => {
+                    *waiting = Some(turn);
+                    self.asked.insert(key);
+                    continue;
+                }
+                Some(mailbox) => {
+                    mailbox.collect(|output, has_ended| self.sessions.answer(&turn, output, has_ended))
+                }
+                None => Answer::NotFound,
+            };
+            if !self.sessions.knows(&turn.session) {
+                self.mailboxes.remove(&turn.session);
+            }
+            connection.answer(&answer);
+            self.serve(now, key);
+        }
+    }
+}
+
+impl Visitor {
+    fn interest(&self) -> Interest {
+        if self.has_gone {
+            return Interest::default();
+        }
+        let is_blocked = matches!(&self.stage, Stage::Http(connection, _) if connection.has_output());
+        let is_ahead = matches!(&self.stage, Stage::Http(_, Some(_)) if self.input.len() >= READ_SIZE);
+        self.stream.interest(Interest {
+            readable: !is_blocked && !is_ahead,
+            writable: is_blocked || self.stream.has_output(),
+        })
+    }
+
+    fn into_guest(self) -> Guest {
+        Guest {
+            scheme: match (&self.stream, self.input.first()) {
+                (Stream::Tls(_), _) => Scheme::Rtmps,
+                (Stream::Plain(_), Some(6 | 8 | 9)) => Scheme::Rtmpe,
+                (Stream::Plain(_), _) => Scheme::Rtmp,
+            },
+            carrier: self.stream.into(),
+            received: self.input,
+            peer: self.peer,
+        }
+    }
+}
+
+/// Writes `output`; whether all of it has gone.
+fn write(stream: &mut Stream, output: &mut BytesMut) -> io::Result<bool> {
+    let blocked = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock => Ok(false),
+        _ => Err(error),
+    };
+    while !output.is_empty() {
+        match stream.write_vectored(&[IoSlice::new(output)]) {
+            Ok(0) => return Ok(false),
+            Ok(count) => output.advance(count),
+            Err(error) => return blocked(error),
+        }
+    }
+    match stream.flush() {
+        Ok(()) => Ok(!stream.has_output()),
+        Err(error) => blocked(error),
+    }
+}
+
+impl fmt::Debug for Reception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reception")
+            .field("connections", &self.visitors.len())
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::transport::listener::Listener;
+    use crate::transport::race::connect;
+    use crate::transport::tcp::{TcpOptions, poll};
+    use crate::transport::wake::Wake;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A reception with time of its own, and the way to it.
+    struct Scene {
+        reception: Reception,
+        listener: Listener,
+        wake: Wake,
+        now: Instant,
+    }
+
+    impl Scene {
+        fn new(limits: Limits) -> Self {
+            Self {
+                reception: Reception::new(limits, None),
+                listener: Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap(),
+                wake: Wake::new().unwrap(),
+                now: Instant::now(),
+            }
+        }
+
+        /// A client's socket, and whether the other end was taken in.
+        fn arrive(&mut self) -> (Socket, bool) {
+            let address = self.listener.local_addr().unwrap();
+            let client = connect(
+                &[address],
+                &TcpOptions::default(),
+                &self.wake,
+                Instant::now() + LONG,
+            )
+            .unwrap();
+            assert!(self.listener.poll(&self.wake, None).unwrap().readable);
+            let socket = self.listener.accept(&TcpOptions::default()).unwrap();
+            let taken = self.reception.receive(self.now, socket);
+            (client, taken)
+        }
+
+        /// Serves until `is_done`; `drive` does what sessions would do.
+        fn serve(&mut self, mut drive: impl FnMut(&mut Reception) -> bool) {
+            let given_up = Instant::now() + LONG;
+            loop {
+                let all: Vec<Key> = self.reception.watched().map(|(key, ..)| key).collect();
+                self.reception.handle_ready(self.now, all);
+                let is_done = drive(&mut self.reception);
+                self.reception.answer(self.now);
+                if is_done {
+                    return;
+                }
+                assert!(Instant::now() < given_up);
+                std::thread::yield_now();
+            }
+        }
+
+        fn guest(&mut self) -> Guest {
+            let mut guest = None;
+            self.serve(|reception| {
+                guest = reception.poll_guest();
+                guest.is_some()
+            });
+            guest.unwrap()
+        }
+
+        /// What `client` has received when it ends with `end`.
+        fn answers(&mut self, client: &mut Socket, end: &[u8]) -> String {
+            let mut input = BytesMut::new();
+            self.serve(|_| {
+                match client.read(&mut input, READ_SIZE) {
+                    Ok(0) => return true,
+                    Ok(_) => {}
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                }
+                input.ends_with(end)
+            });
+            String::from_utf8_lossy(&input).into_owned()
+        }
+
+        /// Opens a session by `client`: its id, and its other end.
+        fn open(&mut self, client: &mut Socket) -> (String, Guest) {
+            write_all(client, &post("/open/1", b"\0"));
+            let answers = self.answers(client, b"\n");
+            let (_, id) = answers.split_once("\r\n\r\n").unwrap();
+            (id.trim_end().to_owned(), self.reception.poll_guest().unwrap())
+        }
+    }
+
+    fn post(path: &str, body: &[u8]) -> Vec<u8> {
+        let head = format!("POST {path} HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    }
+
+    fn write_all(client: &mut Socket, bytes: &[u8]) {
+        assert_eq!(
+            client.write_vectored(&[IoSlice::new(bytes)]).unwrap(),
+            bytes.len()
+        );
+    }
+
+    fn is_closed(client: &mut Socket, wake: &Wake) -> bool {
+        let ready = poll(Some((client, Interest::READ)), wake, Some(LONG)).unwrap();
+        ready.readable && !matches!(client.read(&mut BytesMut::new(), 1), Ok(1..))
+    }
+
+    fn read(guest: &mut Guest) -> Vec<u8> {
+        let mut buffer = BytesMut::new();
+        let _ = guest.carrier.read(Instant::now(), &mut buffer, usize::MAX);
+        buffer.to_vec()
+    }
+
+    #[test]
+    fn the_first_byte_tells_who_comes() {
+        let mut scene = Scene::new(Limits::default());
+        for (first, scheme) in [
+            (b"\x03rest", Scheme::Rtmp),
+            (b"\x06rest", Scheme::Rtmpe),
+            (b"\x08rest", Scheme::Rtmpe),
+            (b"\x16rest", Scheme::Rtmp),
+        ] {
+            let (mut client, _) = scene.arrive();
+            write_all(&mut client, first);
+            let guest = scene.guest();
+            assert_eq!((guest.scheme, &guest.received[..1]), (scheme, &first[..1]));
+            assert!(matches!(guest.carrier, Carrier::Direct(_)));
+        }
+        let (mut client, _) = scene.arrive();
+        let (_, guest) = scene.open(&mut client);
+        assert_eq!(guest.scheme, Scheme::Rtmpt);
+        assert!(matches!(guest.carrier, Carrier::Hosted(_)));
+    }
+
+    #[test]
+    fn who_says_nothing_is_closed_in_time_and_so_is_who_asks_nothing() {
+        let limits = Limits::default();
+        let mut scene = Scene::new(limits);
+        let (mut silent, _) = scene.arrive();
+        let (mut slow, _) = scene.arrive();
+        write_all(&mut slow, b"POST /open/1 HTTP/1.1\r\n");
+        scene.serve(|reception| {
+            reception
+                .visitors
+                .values()
+                .any(|visitor| matches!(visitor.stage, Stage::Http(..)))
+        });
+        scene.now += limits.silence;
+        scene.serve(|reception| reception.visitors.len() == 1);
+        assert!(is_closed(&mut silent, &scene.wake));
+        scene.now += limits.request;
+        scene.serve(|reception| reception.visitors.is_empty());
+        assert!(is_closed(&mut slow, &scene.wake));
+        assert_eq!(scene.reception.poll_timeout(scene.now), None);
+    }
+
+    #[test]
+    fn connections_beyond_the_limit_are_not_taken_in() {
+        let mut scene = Scene::new(Limits {
+            connections: 1,
+            ..Limits::default()
+        });
+        let (_first, taken) = scene.arrive();
+        assert!(taken);
+        let (mut second, taken) = scene.arrive();
+        assert!(!taken);
+        assert!(is_closed(&mut second, &scene.wake));
+    }
+
+    #[test]
+    fn one_connection_serves_two_sessions_and_two_connections_one() {
+        let mut scene = Scene::new(Limits::default());
+        let ((mut first, _), (mut second, _)) = (scene.arrive(), scene.arrive());
+        let (one, mut guest_one) = scene.open(&mut first);
+        let (two, mut guest_two) = scene.open(&mut first);
+        assert_ne!(one, two);
+        write_all(&mut first, &post(&format!("/send/{one}/0"), b"to one"));
+        scene.answers(&mut first, b"\x01");
+        write_all(&mut first, &post(&format!("/send/{two}/0"), b"to two"));
+        scene.answers(&mut first, b"\x01");
+        write_all(&mut second, &post(&format!("/send/{one}/1"), b", again"));
+        scene.answers(&mut second, b"\x01");
+        assert_eq!(read(&mut guest_one), b"to one, again");
+        assert_eq!(read(&mut guest_two), b"to two");
+    }
+
+    #[test]
+    fn what_a_session_says_to_a_request_is_in_the_answer() {
+        let mut scene = Scene::new(Limits::default());
+        let (mut client, _) = scene.arrive();
+        let (id, mut guest) = scene.open(&mut client);
+        write_all(&mut client, &post(&format!("/send/{id}/0"), b"question"));
+        let mut input = BytesMut::new();
+        scene.serve(|_| {
+            if read(&mut guest) == b"question" {
+                let answer = [IoSlice::new(b"answer")];
+                guest.carrier.write_vectored(Instant::now(), &answer).unwrap();
+            }
+            let _ = client.read(&mut input, READ_SIZE);
+            input.ends_with(b"\x01answer")
+        });
+        drop(guest);
+        write_all(&mut client, &post(&format!("/idle/{id}/1"), b"\0"));
+        assert!(
+            scene
+                .answers(&mut client, b"\r\n\r\n\0")
+                .contains("Content-Length: 1\r\n")
+        );
+        write_all(&mut client, &post(&format!("/idle/{id}/2"), b"\0"));
+        assert!(
+            scene
+                .answers(&mut client, b"\r\n\r\n")
+                .starts_with("HTTP/1.1 404 ")
+        );
+    }
+
+    #[test]
+    fn requests_of_a_client_that_does_not_wait_are_done_though_it_has_gone() {
+        let mut scene = Scene::new(Limits::default());
+        let (mut client, _) = scene.arrive();
+        let (id, mut guest) = scene.open(&mut client);
+        let mut requests = post(&format!("/send/{id}/0"), b"one");
+        requests.extend(post(&format!("/send/{id}/1"), b", two"));
+        requests.extend(post(&format!("/close/{id}/2"), b"\0"));
+        write_all(&mut client, &requests);
+        drop(client);
+        scene.serve(|reception| reception.visitors.is_empty());
+        assert_eq!(read(&mut guest), b"one, two");
+        assert_eq!(
+            guest
+                .carrier
+                .read(Instant::now(), &mut BytesMut::new(), 1)
+                .unwrap(),
+            0
+        );
+        assert!(scene.reception.sessions.is_empty());
+    }
+
+    #[test]
+    fn a_session_without_requests_ends() {
+        let limits = Limits::default();
+        let mut scene = Scene::new(limits);
+        let (mut client, _) = scene.arrive();
+        let (_, guest) = scene.open(&mut client);
+        assert!(!guest.carrier.has_input());
+        scene.now += limits.tunnels.idle_timeout;
+        scene.serve(|reception| reception.sessions.is_empty());
+        assert!(guest.carrier.has_input(), "its end");
+    }
+
+    #[test]
+    fn a_client_ahead_of_its_session_waits_for_its_answer() {
+        let mut scene = Scene::new(Limits::default());
+        let (mut client, _) = scene.arrive();
+        let (id, mut guest) = scene.open(&mut client);
+        let body = vec![7; 1 << 20];
+        let mut number = 0;
+        let mut written = 0;
+        let mut requests = [
+            post(&format!("/send/{id}/0"), &body),
+            post(&format!("/send/{id}/1"), b"more"),
+        ]
+        .concat();
+        requests.extend(post(&format!("/idle/{id}/2"), b"\0"));
+        let mut input = BytesMut::new();
+        scene.serve(|reception| {
+            if let Ok(count) =
+                client.write_vectored(&[IoSlice::new(requests.get(written..).unwrap_or_default())])
+            {
+                written += count;
+            }
+            let _ = client.read(&mut input, READ_SIZE);
+            number = String::from_utf8_lossy(&input).matches("HTTP/1.1 200 ").count();
+            number == 1 && reception.asked.len() == 1 && written == requests.len()
+        });
+        assert_eq!(
+            scene.reception.poll_timeout(scene.now).unwrap(),
+            scene.now + Limits::default().tunnels.idle_timeout
+        );
+        assert_eq!(read(&mut guest).len(), body.len() + 4);
+        scene.serve(|_| {
+            let _ = client.read(&mut input, READ_SIZE);
+            String::from_utf8_lossy(&input).matches("HTTP/1.1 200 ").count() == 3
+        });
+    }
+}
