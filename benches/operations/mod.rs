@@ -132,7 +132,7 @@ fn flv_read(size: usize, in_pieces: bool) -> Work {
             let Some(Item::Tag(read)) = reader.next().expect("our own tag") else {
                 panic!("a tag was pushed");
             };
-            assert_eq!(read.body.len(), size);
+            assert_eq!(read.head.len() + read.body.len(), size);
             // What follows the body is taken with the look for the next tag.
             assert_eq!(reader.next(), Ok(None));
         }
