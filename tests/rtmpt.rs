@@ -97,7 +97,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, shared: &Shared, is_request: boo
         if shared.is_mute.load(Ordering::SeqCst) {
             continue;
         }
-        let bytes = &buffer[..count];
+        let bytes = buffer.get(..count).unwrap_or_default();
         if to.write_all(bytes).is_err() {
             break;
         }
@@ -122,7 +122,9 @@ fn server(answers: &'static [&'static str]) -> Result<SocketAddr> {
                 let mut answers = answers.iter();
                 let mut buffer = [0; 4096];
                 while let Ok(count @ 1..) = client.read(&mut buffer) {
-                    if buffer[..count].starts_with(b"POST ")
+                    if buffer
+                        .get(..count)
+                        .is_some_and(|bytes| bytes.starts_with(b"POST "))
                         && let Some(answer) = answers.next()
                         && client.write_all(answer.as_bytes()).is_err()
                     {
@@ -352,8 +354,10 @@ fn cpu_ticks() -> Result<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let (_, fields) = stat.rsplit_once(')').ok_or(Failure::new("no fields"))?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    fields[11..13]
+    fields
         .iter()
+        .skip(11)
+        .take(2)
         .map(|ticks| ticks.parse::<u64>().context("reading /proc"))
         .sum()
 }

@@ -308,7 +308,7 @@ pub(crate) fn serve(terms: &Terms) -> io::Result<()> {
             }
         }
         let is_read = |connection: &Connection| {
-            !connection.is_over && !(stalls && is_ready && matches!(connection.index, STALLED | SLOW))
+            !(connection.is_over || stalls && is_ready && matches!(connection.index, STALLED | SLOW))
         };
         let mut polled: Vec<PollFd<'_>> = connections
             .iter()
