@@ -284,8 +284,9 @@ pub(crate) fn read_plain(terms: &Terms) -> io::Result<()> {
         }
         let before = bytes / size;
         bytes += taken;
-        if records && bytes / size > before {
-            times.push(clock::now());
+        if records {
+            let now = clock::now();
+            times.extend((before..bytes / size).map(|_| now));
         }
     }
     let now = clock::now();
