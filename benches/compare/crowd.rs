@@ -296,7 +296,10 @@ pub(crate) fn serve(terms: &Terms) -> io::Result<()> {
     thread::spawn(move || {
         for stream in listener.incoming().take(count).flatten() {
             let send = send.clone();
-            thread::spawn(move || send.send(Connection::accept(stream, is_plain)));
+            thread::spawn(move || {
+                // Nobody hears of it any more once this process ends.
+                let _ = send.send(Connection::accept(stream, is_plain));
+            });
         }
     });
     let mut connections = receive.into_iter().collect::<io::Result<Vec<_>>>()?;
@@ -316,7 +319,8 @@ pub(crate) fn serve(terms: &Terms) -> io::Result<()> {
             }
         }
         let is_read = |connection: &Connection| {
-            !connection.is_over && !(stalls && is_ready && matches!(connection.index, STALLED | SLOW))
+            let is_left_alone = stalls && is_ready && matches!(connection.index, STALLED | SLOW);
+            !(connection.is_over || is_left_alone)
         };
         let mut polled: Vec<PollFd<'_>> = connections
             .iter()

@@ -386,7 +386,7 @@ pub(crate) fn write(terms: &Terms) -> io::Result<()> {
         Client::accept(stream, chunk_size, is_enciphered, |_| {})?
     };
     let rate = terms.number("rate");
-    if rate > 0 {
+    if let Some(period) = 1_000_000_000_u64.checked_div(rate) {
         let mut times = Vec::new();
         let prebuilt = Prebuilt::new(&mut client.session, size, MediaKind::Video);
         client.stream.write_all(&prebuilt.opening)?;
@@ -398,7 +398,7 @@ pub(crate) fn write(terms: &Terms) -> io::Result<()> {
         for i in 0..terms.number("count") {
             message[header + NUMBER..header + NUMBER + 4].copy_from_slice(&(i as u32 + 1).to_be_bytes());
             clock::sleep_until(next);
-            next += 1_000_000_000 / rate;
+            next += period;
             times.push(clock::now());
             client.stream.write_all(&message)?;
         }

@@ -146,7 +146,7 @@ pub(crate) fn throughput(terms: &Terms) {
         for buffer in buffers.iter().cycle() {
             push(buffer.clone());
             pushed += 1;
-            if pushed % round == 0 && clock::now() - started > duration {
+            if pushed.is_multiple_of(round) && clock::now() - started > duration {
                 break;
             }
         }
@@ -179,7 +179,7 @@ fn plain_throughput(size: usize, duration: u64) {
     for body in bodies.iter().cycle() {
         stream.write_all(body).expect("the peer reads");
         pushed += 1;
-        if pushed % round == 0 && clock::now() - started > duration {
+        if pushed.is_multiple_of(round) && clock::now() - started > duration {
             break;
         }
     }

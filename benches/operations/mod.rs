@@ -23,8 +23,11 @@ const PACKET: usize = 370;
 /// Does the work for so many messages.
 pub(crate) type Work = Box<dyn FnMut(usize)>;
 
-/// What is measured, by name. Each is made when it is asked for.
-pub(crate) const OPERATIONS: &[(&str, fn() -> Work)] = &[
+/// A name, and what makes the work when it is asked for.
+pub(crate) type Operation = (&'static str, fn() -> Work);
+
+/// What is measured.
+pub(crate) const OPERATIONS: &[Operation] = &[
     ("chunk_write_frame", || chunk_write(FRAME, 4096)),
     ("chunk_write_packet", || chunk_write(PACKET, 4096)),
     ("chunk_read_frame_128", || chunk_read(FRAME, 128)),
