@@ -166,6 +166,9 @@ pub(crate) fn short(value: f64) -> String {
 
 /// A number with about three digits that count.
 pub(crate) fn three_digits(value: f64) -> String {
+    if !value.is_finite() {
+        return "-".to_owned();
+    }
     let text = match value.abs() {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),

@@ -16,11 +16,14 @@ use crate::clock;
 use crate::contender::Contender;
 use crate::peer::{Client, MARK, Peer, listen, say, video_body};
 use crate::publish::{Publisher, tag};
-use crate::tally::Tally;
+use crate::tally::{Counted, Tally};
 use crate::terms::Terms;
 
 /// Bytes of a message: 1.2 Mbit/s at 30 a second.
 const SIZE: usize = 5000;
+
+/// Type of video messages, RTMP 1.0 section 7.1.5.
+const VIDEO: u8 = 9;
 
 /// Nanoseconds between two messages of a sink.
 const PERIOD: u64 = 1_000_000_000 / 30;
@@ -204,6 +207,11 @@ fn heap() -> u64 {
         << 10
 }
 
+/// Commands may happen to be as long.
+fn is_mark(message: &Counted) -> bool {
+    message.type_id == VIDEO && message.length == MARK
+}
+
 /// What one publisher has sent.
 struct Connection {
     stream: TcpStream,
@@ -235,7 +243,7 @@ impl Connection {
         } else {
             let mut marks = 0;
             let client = Client::accept(stream, 4096, false, |message| {
-                marks += u32::from(message.length == MARK)
+                marks += u32::from(is_mark(&message))
             })?;
             connection.index = client.name.parse().expect("a number for a name");
             connection.marks = marks;
@@ -251,10 +259,12 @@ impl Connection {
         match &mut self.tally {
             Some(tally) => {
                 let (marks, times) = (&mut self.marks, &mut self.times);
-                tally.feed(&buffer[..taken], |message| match message.length {
-                    MARK => *marks += 1,
-                    SIZE if *marks > 0 => times.push(now),
-                    _ => {}
+                tally.feed(&buffer[..taken], |message| {
+                    if is_mark(&message) {
+                        *marks += 1;
+                    } else if message.type_id == VIDEO && *marks > 0 {
+                        times.push(now);
+                    }
                 });
             }
             None => {
@@ -282,16 +292,17 @@ pub(crate) fn serve(terms: &Terms) -> io::Result<()> {
     let is_plain = terms.number("plain") > 0;
     let listener = listen();
     let (send, receive) = mpsc::channel();
-    // The system keeps but a few that nobody accepts.
+    // All connect at once, and none is to wait for another.
     thread::spawn(move || {
         for stream in listener.incoming().take(count).flatten() {
-            let _ = send.send(stream);
+            let send = send.clone();
+            thread::spawn(move || {
+                // Nobody hears of it any more once this process ends.
+                let _ = send.send(Connection::accept(stream, is_plain));
+            });
         }
     });
-    let mut connections = Vec::new();
-    for stream in receive {
-        connections.push(Connection::accept(stream, is_plain)?);
-    }
+    let mut connections = receive.into_iter().collect::<io::Result<Vec<_>>>()?;
     let mut buffer = vec![0; 64 << 10];
     let mut is_ready = false;
     let mut slow_at = 0;
@@ -308,7 +319,8 @@ pub(crate) fn serve(terms: &Terms) -> io::Result<()> {
             }
         }
         let is_read = |connection: &Connection| {
-            !(connection.is_over || stalls && is_ready && matches!(connection.index, STALLED | SLOW))
+            let is_left_alone = stalls && is_ready && matches!(connection.index, STALLED | SLOW);
+            !(connection.is_over || is_left_alone)
         };
         let mut polled: Vec<PollFd<'_>> = connections
             .iter()

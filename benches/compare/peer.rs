@@ -284,8 +284,9 @@ pub(crate) fn read_plain(terms: &Terms) -> io::Result<()> {
         }
         let before = bytes / size;
         bytes += taken;
-        if records && bytes / size > before {
-            times.push(clock::now());
+        if records {
+            let now = clock::now();
+            times.extend((before..bytes / size).map(|_| now));
         }
     }
     let now = clock::now();
@@ -384,7 +385,8 @@ pub(crate) fn write(terms: &Terms) -> io::Result<()> {
     } else {
         Client::accept(stream, chunk_size, is_enciphered, |_| {})?
     };
-    if let Some(interval) = 1_000_000_000_u64.checked_div(terms.number("rate")) {
+    let rate = terms.number("rate");
+    if let Some(period) = 1_000_000_000_u64.checked_div(rate) {
         let mut times = Vec::new();
         let prebuilt = Prebuilt::new(&mut client.session, size, MediaKind::Video);
         client.stream.write_all(&prebuilt.opening)?;
@@ -396,7 +398,7 @@ pub(crate) fn write(terms: &Terms) -> io::Result<()> {
         for i in 0..terms.number("count") {
             message[header + NUMBER..header + NUMBER + 4].copy_from_slice(&(i as u32 + 1).to_be_bytes());
             clock::sleep_until(next);
-            next += interval;
+            next += period;
             times.push(clock::now());
             client.stream.write_all(&message)?;
         }

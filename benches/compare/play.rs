@@ -178,9 +178,7 @@ pub(crate) fn latency(terms: &Terms) {
             while let Ok(taken @ 1..) = stream.read(&mut buffer) {
                 let before = total / size;
                 total += taken;
-                if total / size > before {
-                    record((total / size).min(count));
-                }
+                (before..(total / size).min(count)).for_each(|number| record(number + 1));
             }
         });
         None

@@ -161,11 +161,11 @@ pub(crate) fn text(results: &Results, how: &str) -> String {
     for (contender, crowd) in &results.crowd {
         _ = writeln!(
             text,
-            "| {} | {:.1} % | {:.0} | {:.1} kB | {} ms | {} ms | {} ms |",
+            "| {} | {:.1} % | {:.0} | {} kB | {} ms | {} ms | {} ms |",
             contender.sink_name(),
             crowd.cpu * 100.0,
             crowd.threads,
-            crowd.memory,
+            three_digits(crowd.memory),
             three_digits(crowd.median),
             three_digits(crowd.p99),
             three_digits(crowd.worst),

@@ -23,10 +23,10 @@ const PACKET: usize = 370;
 /// Does the work for so many messages.
 pub(crate) type Work = Box<dyn FnMut(usize)>;
 
-/// Name of an operation, and what makes it.
+/// A name, and what makes the work when it is asked for.
 pub(crate) type Operation = (&'static str, fn() -> Work);
 
-/// What is measured. Each is made when it is asked for.
+/// What is measured.
 pub(crate) const OPERATIONS: &[Operation] = &[
     ("chunk_write_frame", || chunk_write(FRAME, 4096)),
     ("chunk_write_packet", || chunk_write(PACKET, 4096)),
