@@ -371,7 +371,7 @@ fn a_live_stream_cannot_be_sought_in_even_if_its_metadata_has_a_duration() -> Re
         client.read_to_end()
     })?;
     let source = player(&server)?;
-    assert_eq!(source.reach().0, false);
+    assert!(!source.reach().0);
     assert!(!source.seek(gst::SeekFlags::KEY_UNIT, FIVE));
     assert!(
         !source

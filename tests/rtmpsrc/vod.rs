@@ -127,7 +127,8 @@ fn proper(tags: &[Message]) -> Vec<Message> {
 fn check_landing(cinema: &Cinema, source: &Source, millis: u64, flags: gst::SeekFlags) -> Result<()> {
     let place = cinema.key_frame(millis)?;
     let rest = cinema.rest(place);
-    let landed = gst::ClockTime::from_mseconds(rest[0].timestamp.into());
+    let first = rest.first().ok_or(Failure::new("nothing is left"))?;
+    let landed = gst::ClockTime::from_mseconds(first.timestamp.into());
     let (segments, _) = source.wait_since_flush(usize::MAX)?;
     let got = proper(&source.wait_since_flush(0)?.1);
     assert_eq!(got.first(), rest.first(), "{} {millis} ms", cinema.url);
