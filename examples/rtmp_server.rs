@@ -36,6 +36,7 @@ Options:
       --max-clients NUMBER   turn away more than so many clients [default: 256]
       --max-queue BYTES      drop a player for whom more is waiting [default: 33554432]
       --chunk-size BYTES     write chunks of that size, 128 to 65536 [default: 4096]
+      --vod FOLDER           play the FLV files in there as rtmp://HOST/vod/NAME
       --no-gop-cache         let late joiners wait for a key frame
   -h, --help                 print this
 ";
@@ -90,6 +91,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Argumen
                     _ => Err("not a number from 128 to 65536"),
                 })?;
             }
+            Arg::Long("vod") => options.vod = Some(parser.value()?.into()),
             Arg::Long("no-gop-cache") => options.gop_cache = false,
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             other => return Err(other.unexpected()),

@@ -400,7 +400,7 @@ fn what_is_not_admitted_is_refused_with_the_status_given() -> Result<()> {
             }
             Request::Publish { stream, .. } if *stream == "a" => denied("NetStream.Publish.Denied"),
             Request::Play { stream, .. } if *stream == "a" => denied("NetStream.Play.StreamNotFound"),
-            Request::Connect { .. } | Request::Publish { .. } | Request::Play { .. } => Ok(()),
+            _ => Ok(()),
         }
     };
     let relay = start_with(Options {
@@ -580,7 +580,7 @@ fn a_client_that_asks_without_end_leaves_others_their_turn() -> Result<()> {
                 }
                 return Err(Status::new(Level::Error, "NetStream.Publish.Denied", "never"));
             }
-            Request::Connect { .. } | Request::Play { .. } => {}
+            _ => {}
         }
         Ok(())
     };

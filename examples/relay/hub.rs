@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gstrtmp::amf::Text;
-use gstrtmp::session::{self, Capabilities, Event, Level, Media, Request, ServerConfig, Session, Status};
+use gstrtmp::session::{
+    self, Capabilities, Event, Level, Media, MediaKind, Request, ServerConfig, Session, Status,
+};
 use gstrtmp::transport::listener::Listener;
 use gstrtmp::transport::reception::{Guest, Key, Limits, Reception, TunnelLimits};
 use gstrtmp::transport::tcp::{Interest, TcpOptions};
@@ -20,6 +22,7 @@ use rustix::io::Errno;
 
 use super::board::{self, ClientId, Gone, Name, Notice, Reason, Role};
 use super::cache::{Cache, Purpose, classify};
+use super::vod::{Playback, Recording};
 use super::{Options, Shared};
 
 /// How long a client may leave what is sent to it unread, however little that is.
@@ -36,6 +39,9 @@ const SPARE_CONNECTIONS: usize = 16;
 
 /// How long nobody is accepted after the system would not, for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The application that plays recordings.
+const VOD: &str = "vod";
 
 /// Longest name of a stream, application included, in bytes.
 const MAX_NAME: usize = 1024;
@@ -66,6 +72,10 @@ struct Client {
     role: Role,
     /// A player that drops pictures until a key frame comes.
     awaits_key_frame: bool,
+    /// A player of a live stream that has paused.
+    is_paused: bool,
+    /// A player of a recording.
+    playback: Option<Playback>,
     farewell: Option<Farewell>,
 }
 
@@ -263,6 +273,8 @@ impl Hub {
             application: Text::default(),
             role: Role::Idle,
             awaits_key_frame: false,
+            is_paused: false,
+            playback: None,
             farewell: None,
         };
         self.clients.insert(self.last_id, client);
@@ -289,6 +301,9 @@ impl Hub {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
+        if let Err(error) = client.feed(now) {
+            return self.remove(id, Reason::Failed(error), now);
+        }
         let queued = client.driver.queued();
         if let Some(error) = client.driver.failure() {
             let reason = match (client.farewell.take(), error) {
@@ -320,6 +335,12 @@ impl Hub {
     fn handle_event(&mut self, id: ClientId, event: Event, now: Instant) {
         match event {
             Event::Requested(request) => self.decide(id, &request, now),
+            Event::Receives(kind, wanted) => {
+                if let (Some(client), true) = (self.clients.get_mut(&id), wanted && kind == MediaKind::Video)
+                {
+                    client.awaits_key_frame = client.playback.is_none();
+                }
+            }
             Event::Media(media) => self.distribute(id, media, now),
             Event::Eof => {
                 self.end(id, now);
@@ -339,6 +360,8 @@ impl Hub {
             | Event::SwfVerification(_)
             | Event::TokenWanted
             | Event::Idle => {}
+            // What players hear.
+            Event::Sought(_) | Event::Resumed | Event::Switched | Event::Recorded(_) => {}
         }
     }
 
@@ -368,15 +391,78 @@ impl Hub {
                 });
                 ("publish", verdict, Role::Publisher(name))
             }
-            Request::Play { stream, .. } => {
+            Request::Play {
+                stream,
+                start,
+                length,
+            } => {
                 let name = Name::new(&client.application, stream);
                 let verdict = verdict.and_then(|()| check(&name, "NetStream.Play.StreamNotFound"));
+                let found = verdict.and_then(|()| find(&self.options, &client.application, stream));
+                let verdict = found.map(|recording| {
+                    let lead = self.options.vod_lead;
+                    client.playback =
+                        recording.map(|recording| Playback::new(recording, *start, *length, lead, now));
+                });
                 ("play", verdict, Role::Player(name))
             }
+            Request::Seek { position } => {
+                let refused = || bad_name("NetStream.Seek.Failed", "a live stream cannot seek");
+                let playback = client.playback.as_mut().ok_or_else(refused);
+                let verdict = verdict.and(playback.and_then(|playback| playback.go_to(*position, now)));
+                ("seek", verdict, client.role.clone())
+            }
+            Request::Pause { paused, .. } => {
+                if verdict.is_ok() {
+                    client.pause(*paused, now);
+                }
+                ("pause", verdict, client.role.clone())
+            }
+            Request::Switch(switch) => {
+                let name = Name::new(&client.application, &switch.stream.0);
+                let known = ["switch", "swap", "reset"].map(Text::from);
+                let refused = || bad_name("NetStream.Play.Failed", "only one stream after the other");
+                let known = known
+                    .contains(&switch.transition)
+                    .then_some(())
+                    .ok_or_else(refused);
+                let verdict = verdict
+                    .and(known)
+                    .and_then(|()| check(&name, "NetStream.Play.StreamNotFound"));
+                let found = verdict.and_then(|()| find(&self.options, &client.application, &switch.stream.0));
+                let (lead, start) = (self.options.vod_lead, switch.start.unwrap_or_default());
+                let next = found.map(|recording| {
+                    recording.map(|recording| Playback::new(recording, start, -1.0, lead, now))
+                });
+                let verdict = match next {
+                    Ok(playback) => {
+                        self.end(id, now);
+                        if let Some(client) = self.clients.get_mut(&id) {
+                            client.playback = playback;
+                        }
+                        Ok(())
+                    }
+                    Err(status) => Err(status),
+                };
+                ("play2", verdict, Role::Player(name))
+            }
+            Request::Length { stream } => {
+                let found = find(&self.options, &client.application, stream).ok().flatten();
+                let seconds = found.map_or(0.0, |recording| recording.length().as_secs_f64());
+                // What fails is told by the connection.
+                let _ = client.driver.session_mut().answer_length(now, seconds);
+                client.driver.resume(now);
+                self.busy.insert(id);
+                return;
+            }
+        };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
         };
         let refusal = verdict.as_ref().err().map(|status| status.code.clone());
-        if let Err(error) = client.driver.session_mut().answer(now, request, verdict) {
-            return self.remove(id, Reason::Failed(error.into()), now);
+        // What came behind the request has been waiting for the answer; it may say that some media is not wanted.
+        if let Err(error) = client.driver.answer(now, request, verdict) {
+            return self.remove(id, Reason::Failed(error), now);
         }
         if let Some(code) = refusal {
             if let Request::Connect { .. } = request {
@@ -387,14 +473,10 @@ impl Hub {
                 what,
                 code,
             });
-        } else {
+        } else if !matches!(request, Request::Seek { .. } | Request::Pause { .. }) {
             self.start(id, role, now);
         }
-        if let Some(client) = self.clients.get_mut(&id) {
-            // What came behind the request has been waiting for the answer.
-            client.driver.resume(now);
-            self.busy.insert(id);
-        }
+        self.busy.insert(id);
     }
 
     /// Takes up a role that was granted.
@@ -403,6 +485,14 @@ impl Hub {
             return;
         };
         client.role = role.clone();
+        client.is_paused = false;
+        if let Some(playback) = &client.playback {
+            client.driver.session_mut().tell_recorded(now);
+            for media in playback.prologue() {
+                client.send(now, media);
+            }
+            return;
+        }
         let empty = || Stream {
             publisher: None,
             players: Vec::new(),
@@ -457,6 +547,7 @@ impl Hub {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
+        client.playback = None;
         match std::mem::take(&mut client.role) {
             Role::Idle => {}
             Role::Publisher(name) => {
@@ -527,7 +618,39 @@ impl Client {
     /// When there is something to do for it though its socket is not ready.
     fn timeout(&self, now: Instant) -> Option<Instant> {
         let farewell = self.farewell.as_ref().map(|farewell| farewell.until);
-        self.driver.poll_timeout(now).into_iter().chain(farewell).min()
+        // One that reads slowly has its turn when it has read.
+        let is_fed = self.driver.queued() == 0;
+        let due = self.playback.as_ref().filter(|_| is_fed).and_then(Playback::due);
+        let timeouts = self.driver.poll_timeout(now).into_iter();
+        timeouts.chain(farewell).chain(due).min()
+    }
+
+    /// Sends what is due of a recording.
+    fn feed(&mut self, now: Instant) -> Result<(), Error> {
+        let Some(playback) = &mut self.playback else {
+            return Ok(());
+        };
+        while let Some(media) = playback.next(self.driver.queued(), now) {
+            // As in send().
+            let _ = self.driver.send(now, media);
+        }
+        if playback.ends() {
+            let seconds = playback.length().as_secs_f64();
+            self.driver.session_mut().complete_stream(now, seconds)?;
+        }
+        self.driver.service(now);
+        Ok(())
+    }
+
+    /// Stops, or goes on: a recording where it stopped, a live stream where it is by then.
+    fn pause(&mut self, is_paused: bool, now: Instant) {
+        match &mut self.playback {
+            Some(playback) => playback.pause(is_paused, now),
+            None => {
+                self.is_paused = is_paused;
+                self.awaits_key_frame |= !is_paused;
+            }
+        }
     }
 
     /// Gives a client that was refused for good the time to read so.
@@ -540,6 +663,9 @@ impl Client {
 
     /// Sends a message unless it makes no sense to this player yet.
     fn offer(&mut self, now: Instant, media: &Media, purpose: Purpose) {
+        if self.is_paused && !matches!(purpose, Purpose::Metadata | Purpose::Header(_)) {
+            return;
+        }
         if self.awaits_key_frame {
             match purpose {
                 Purpose::KeyFrame => self.awaits_key_frame = false,
@@ -575,6 +701,18 @@ fn flags(interest: Interest) -> PollFlags {
     flags.set(PollFlags::IN, interest.readable);
     flags.set(PollFlags::OUT, interest.writable);
     flags
+}
+
+/// The recording of a name, where there are any; `None` for a live stream.
+fn find(options: &Options, application: &Text, stream: &Text) -> Result<Option<Recording>, Status> {
+    let (Some(folder), true) = (&options.vod, *application == VOD) else {
+        return Ok(None);
+    };
+    let name = stream.to_str_lossy();
+    let name = name.split_once('?').map_or(&*name, |(name, _)| name);
+    Recording::find(folder, name)
+        .map(Some)
+        .map_err(|_| bad_name("NetStream.Play.StreamNotFound", "there is no such recording"))
 }
 
 fn check(name: &Name, code: &str) -> Result<(), Status> {

@@ -1,8 +1,8 @@
 //! A small RTMP relay on the server session of `gstrtmp`: any number of publishers, each with any number of players.
 //!
 //! It is the server of the demo and, in the same process, of the tests. One thread with one loop serves all
-//! connections; [`hub`] has the loop, [`cache`] what late joiners get, [`board`] what the relay tells about itself.
-//! It does not record, authenticate or transcode.
+//! connections; [`hub`] has the loop, [`cache`] what late joiners get, [`vod`] recordings, [`board`] what the relay
+//! tells about itself. It does not record, authenticate or transcode.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -18,10 +18,12 @@
 mod board;
 mod cache;
 mod hub;
+mod vod;
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -44,6 +46,9 @@ const DEFAULT_MAX_CLIENTS: usize = 256;
 
 /// Bytes that may wait for a client unless said otherwise: four of the longest groups of pictures that are kept.
 const DEFAULT_MAX_QUEUE: usize = 32 << 20;
+
+/// How far ahead of real time recordings are sent unless said otherwise.
+const DEFAULT_LEAD: Duration = Duration::from_secs(3);
 
 /// Decides whether a client gets what it asks for; the status of a refusal is sent to it.
 pub type Admit = Box<dyn FnMut(&Request) -> Result<(), Status> + Send>;
@@ -70,6 +75,10 @@ pub struct Options {
     pub swf: Option<swf::Identity>,
     /// What TLS is done with, for RTMPS and RTMPTS on the port of the others; without it there is none.
     pub tls: Option<tls::Server>,
+    /// Folder with the FLV files that the application `vod` plays, if there is one.
+    pub vod: Option<PathBuf>,
+    /// How far ahead of real time they are sent.
+    pub vod_lead: Duration,
     /// Refuses what it wants to, before the relay itself does.
     pub admit: Admit,
     /// Hears of everything that happens.
@@ -87,6 +96,8 @@ impl Default for Options {
             rtmpe: SignatureCipher::None,
             swf: None,
             tls: None,
+            vod: None,
+            vod_lead: DEFAULT_LEAD,
             admit: Box::new(|_| Ok(())),
             listen: Box::new(drop),
         }

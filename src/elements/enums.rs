@@ -135,7 +135,36 @@ impl From<PlayStart> for session::PlayStart {
         match start {
             PlayStart::Any => Self::Any,
             PlayStart::Live => Self::Live,
-            PlayStart::Recorded => Self::Recorded(0.0),
+            PlayStart::Recorded => Self::Recorded(0),
+        }
+    }
+}
+
+/// What a server does with a stream that is published.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpPublishType")]
+pub enum PublishType {
+    /// Passes it on.
+    #[default]
+    #[enum_value(name = "Live: pass it on", nick = "live")]
+    Live,
+    /// Passes it on and records it to a new file.
+    #[enum_value(name = "Record: pass it on and record it to a new file", nick = "record")]
+    Record,
+    /// Passes it on and records it at the end of a file.
+    #[enum_value(
+        name = "Append: pass it on and record it at the end of a file",
+        nick = "append"
+    )]
+    Append,
+}
+
+impl From<PublishType> for session::PublishKind {
+    fn from(kind: PublishType) -> Self {
+        match kind {
+            PublishType::Live => Self::Live,
+            PublishType::Record => Self::Record,
+            PublishType::Append => Self::Append,
         }
     }
 }

@@ -6,7 +6,8 @@ use gst::glib::translate::{FromGlib, IntoGlib};
 use gst::prelude::*;
 
 use super::enums::{
-    AddressFamily, Authmod, EnhancedRtmp, PlayStart, Scheme, StartMode, StopCommands, TlsValidation,
+    AddressFamily, Authmod, EnhancedRtmp, PlayStart, PublishType, Scheme, StartMode, StopCommands,
+    TlsValidation,
 };
 
 /// Copies of the properties of the `inner` classes, those of their base classes included but for what the classes
@@ -58,6 +59,7 @@ fn copy(property: &glib::ParamSpec) -> Option<glib::ParamSpec> {
         .or_else(|| enumeration::<AddressFamily>(property))
         .or_else(|| enumeration::<StartMode>(property))
         .or_else(|| enumeration::<PlayStart>(property))
+        .or_else(|| enumeration::<PublishType>(property))
         .or_else(|| enumeration::<EnhancedRtmp>(property))
         .or_else(|| enumeration::<gst_base::AggregatorStartTimeSelection>(property))
         .or_else(|| flags::<TlsValidation>(property))

@@ -111,12 +111,58 @@ impl Command {
         Self::new("publish", transaction_id, Value::Null, arguments)
     }
 
-    /// Starts playing on the message stream that carries it, RTMP 1.0 section 7.2.2.1. `start` is in seconds;
-    /// -2 stands for live or else recorded, -1 for live only.
+    /// Starts playing on the message stream that carries it, RTMP 1.0 section 7.2.2.1. -2 as `start` stands for live
+    /// or else recorded, -1 for live only; others are positions in milliseconds. The specification says seconds, but
+    /// what players send, and servers such as nginx-rtmp read, are milliseconds.
     #[must_use]
     pub fn play(transaction_id: f64, stream: impl Into<Text>, start: f64) -> Self {
         let arguments = vec![Value::String(stream.into()), start.into()];
         Self::new("play", transaction_id, Value::Null, arguments)
+    }
+
+    /// The same for so many `length` of it, in the unit of `start`.
+    #[must_use]
+    pub fn play_length(transaction_id: f64, stream: impl Into<Text>, start: f64, length: f64) -> Self {
+        let mut command = Self::play(transaction_id, stream, start);
+        command.arguments.push(length.into());
+        command
+    }
+
+    /// Asks how long a recorded stream is, in seconds. Not in the specification.
+    #[must_use]
+    pub fn get_stream_length(transaction_id: f64, stream: impl Into<Text>) -> Self {
+        Self::about_stream("getStreamLength", transaction_id, stream)
+    }
+
+    /// Makes a list of the one stream that play names next. Not in the specification: some content delivery networks
+    /// want it.
+    #[must_use]
+    pub fn set_playlist(transaction_id: f64, stream: impl Into<Text>) -> Self {
+        let list = Value::ecma_array([("0", Value::String(stream.into()))]);
+        Self::new("set_playlist", transaction_id, Value::Null, vec![list])
+    }
+
+    /// Goes to a position, in milliseconds, of the stream that is played on the message stream that carries it, RTMP
+    /// 1.0 section 7.2.2.7.
+    #[must_use]
+    pub fn seek(transaction_id: f64, position: u32) -> Self {
+        let arguments = vec![f64::from(position).into()];
+        Self::new("seek", transaction_id, Value::Null, arguments)
+    }
+
+    /// Stops or goes on with the stream that is played on the message stream that carries it, RTMP 1.0 section
+    /// 7.2.2.8. The position, in milliseconds, is the player's.
+    #[must_use]
+    pub fn pause(transaction_id: f64, paused: bool, position: u32) -> Self {
+        let arguments = vec![paused.into(), f64::from(position).into()];
+        Self::new("pause", transaction_id, Value::Null, arguments)
+    }
+
+    /// Changes what is played on the message stream that carries it, RTMP 1.0 section 7.2.2.2. `parameters` are
+    /// `oldStreamName`, `streamName`, `start`, `len`, `offset` and `transition`.
+    #[must_use]
+    pub fn play2(transaction_id: f64, parameters: Value) -> Self {
+        Self::new("play2", transaction_id, Value::Null, vec![parameters])
     }
 
     /// Whether a player wants audio on the message stream that carries it, RTMP 1.0 section 7.2.2.4.
@@ -239,7 +285,7 @@ mod tests {
     #[test]
     fn golden_commands_in_both_directions() {
         let started = Status::new(Level::Status, "NetStream.Publish.Start", "ok");
-        let pause = Command::new("pause", 0.0, Value::Null, vec![true.into(), 12345.0.into()]);
+        let parameters = Value::object([("streamName", "b".into()), ("transition", "switch".into())]);
         for (command, bytes) in [
             (
                 Command::create_stream(4.0),
@@ -286,7 +332,29 @@ mod tests {
                 "02 000c 64656c65746553747265616d 00 401c000000000000 05 00 3ff0000000000000",
             ),
             (
-                pause,
+                Command::play_length(0.0, "key", 1500.0, 250.0),
+                "02 0004 706c6179 00 0000000000000000 05 02 0003 6b6579 00 4097700000000000 00 406f400000000000",
+            ),
+            (
+                Command::get_stream_length(3.0, "key"),
+                "02 000f 67657453747265616d4c656e677468 00 4008000000000000 05 02 0003 6b6579",
+            ),
+            (
+                Command::set_playlist(0.0, "key"),
+                "02 000c 7365745f706c61796c697374 00 0000000000000000 05
+                 08 00000001 0001 30 02 0003 6b6579 000009",
+            ),
+            (
+                Command::seek(5.0, 1500),
+                "02 0004 7365656b 00 4014000000000000 05 00 4097700000000000",
+            ),
+            (
+                Command::play2(0.0, parameters),
+                "02 0005 706c617932 00 0000000000000000 05 03 000a 73747265616d4e616d65 02 0001 62
+                 000a 7472616e736974696f6e 02 0006 737769746368 000009",
+            ),
+            (
+                Command::pause(0.0, true, 12345),
                 "02 0005 7061757365 00 0000000000000000 05 01 01 00 40c81c8000000000",
             ),
             (

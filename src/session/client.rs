@@ -16,6 +16,8 @@
 //! reply to an optional command is awaited; onStatus counts on any message stream; media counts on our
 //! message stream and on 0; an unknown transaction id is taken for the one that is awaited.
 
+mod play;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,9 +27,10 @@ use bytes::Bytes;
 use super::enhanced::CLIENT_SEEK;
 use super::habits::{self, Habits};
 use super::login::secure_token;
+use super::playback::{End, Outcome, Playback};
 use super::{
-    Capabilities, ClientConfig, Context, Error, Event, Intent, Phase, SwfVerification, chunk_stream, media,
-    redirect,
+    Capabilities, ClientConfig, Context, Error, Event, Intent, MediaKind, Phase, PlayStart, SwfVerification,
+    chunk_stream, media, redirect,
 };
 use crate::amf::{Properties, Text, Value};
 use crate::link::{Link, Received};
@@ -76,6 +79,10 @@ pub(super) struct Client {
     /// When the current phase must be over.
     deadline: Option<Instant>,
     last_input: Instant,
+    playback: Playback,
+    /// What the server was told of the kinds that are wanted.
+    receives_audio: bool,
+    receives_video: bool,
     server_version: Option<Arc<str>>,
     server_capabilities: Option<Arc<Capabilities>>,
     last_status: Option<Arc<str>>,
@@ -86,7 +93,22 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(config: Arc<ClientConfig>, now: Instant) -> Self {
+        let is_recorded = matches!(
+            config.intent,
+            Intent::Play {
+                start: PlayStart::Recorded(_),
+                ..
+            }
+        );
+        let playback = if is_recorded {
+            Playback::recorded()
+        } else {
+            Playback::default()
+        };
         let mut client = Self {
+            playback,
+            receives_audio: true,
+            receives_video: true,
             config,
             state: State::Handshaking,
             last_transaction: 0.0,
@@ -159,17 +181,38 @@ impl Client {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let idle = match self.state {
-            State::Flowing { .. } if !self.is_publisher() => self
+            // A server that was told to pause may be silent for as long as that lasts.
+            State::Flowing { .. } if !self.is_publisher() && !self.playback.is_paused() => self
                 .config
                 .idle_timeout
                 .and_then(|idle| self.last_input.checked_add(idle)),
             _ => None,
         };
-        [self.deadline, idle].into_iter().flatten().min()
+        [self.deadline, idle, self.answer_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When what a player has asked for must have been answered.
+    const fn answer_deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Flowing { .. } | State::Ended { .. } => self.playback.deadline(),
+            _ => None,
+        }
     }
 
     pub(super) fn handle_timeout(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         if self.poll_timeout().is_none_or(|due| cx.now < due) {
+            return Ok(());
+        }
+        if self
+            .playback
+            .deadline()
+            .is_some_and(|deadline| cx.now >= deadline)
+        {
+            let outcome = self.playback.expire(|event| cx.events.push_back(event));
+            self.settle(cx, outcome);
             return Ok(());
         }
         match self.state {
@@ -280,14 +323,18 @@ impl Client {
         match received.incoming {
             Incoming::Command(command) => self.handle_command(cx, &command),
             Incoming::UserControl(UserControl::StreamEof(ended)) => {
-                if matches!(self.state, State::Flowing { stream_id } if stream_id == ended) {
-                    self.end(cx);
+                if self.is_ours(ended) {
+                    self.end(cx, End::StreamEof);
                 }
                 Ok(())
             }
             Incoming::UserControl(UserControl::SwfVerifyRequest(version)) => {
                 self.answer_swf_verification(cx, version);
                 Ok(())
+            }
+            Incoming::UserControl(UserControl::StreamIsRecorded(stream)) => self.handle_recorded(cx, stream),
+            Incoming::UserControl(UserControl::BufferEmpty(stream)) if self.config.renews_buffer => {
+                self.handle_buffer_empty(cx, stream)
             }
             Incoming::Data(ref data) if !self.is_publisher() => {
                 match data.handler().as_deref() {
@@ -351,7 +398,13 @@ impl Client {
         }
         let Some(media) = media(received) else { return };
         self.start_flowing(cx);
+        self.playback.take_media(&media);
         cx.events.push_back(Event::Media(media));
+    }
+
+    /// Whether a control message about a message stream is about the one that flows. Many servers have but one.
+    const fn is_ours(&self, stream: u32) -> bool {
+        matches!(self.state, State::Flowing { stream_id } if stream_id == stream)
     }
 
     fn start_flowing(&mut self, cx: &mut Context<'_>) {
@@ -359,13 +412,15 @@ impl Client {
             self.enter(State::Flowing { stream_id }, cx.now);
             self.last_input = cx.now;
             cx.events.push_back(Event::Ready);
+            self.playback.announce(|event| cx.events.push_back(event));
         }
     }
 
     /// The stream that is played has ended. Nothing of the kind can be said to a publisher.
-    fn end(&mut self, cx: &mut Context<'_>) {
+    fn end(&mut self, cx: &mut Context<'_>, end: End) {
         if let State::Flowing { stream_id } = self.state
             && !self.is_publisher()
+            && self.playback.take_end(end)
         {
             self.enter(State::Ended { stream_id }, cx.now);
             cx.events.push_back(Event::Eof);
@@ -375,7 +430,7 @@ impl Client {
     fn handle_command(&mut self, cx: &mut Context<'_>, command: &Command) -> Result<(), Error> {
         match command.name.to_str_lossy().as_ref() {
             "_result" => self.handle_result(cx, command),
-            "_error" => self.handle_error(command),
+            "_error" => self.handle_error(cx, command),
             habits::ON_BANDWIDTH_DONE | habits::ON_BANDWIDTH_CHECK | habits::PING => {
                 self.keep_up_habit(cx, command)
             }
@@ -389,12 +444,13 @@ impl Client {
                 }
             }
             "onFCUnsubscribe" => {
-                self.end(cx);
+                self.end(cx, End::Said);
                 Ok(())
             }
             "close" if self.is_starting() => Err(Error::Disconnected(self.phase())),
             "close" => {
-                self.end(cx);
+                self.playback = Playback::default();
+                self.end(cx, End::Said);
                 self.enter(State::Closed, cx.now);
                 cx.events.push_back(Event::Closed(Ok(())));
                 Ok(())
@@ -412,6 +468,13 @@ impl Client {
 
     fn handle_result(&mut self, cx: &mut Context<'_>, command: &Command) -> Result<(), Error> {
         let transaction = command.transaction_id;
+        let number = command.arguments.first().and_then(Value::as_number);
+        if self.playback.take_length(transaction, number) {
+            if matches!(self.state, State::Flowing { .. } | State::Ended { .. }) {
+                self.playback.announce(|event| cx.events.push_back(event));
+            }
+            return Ok(());
+        }
         match self.state {
             State::ExpectConnectResult {
                 create_stream: Some(asked),
@@ -541,9 +604,8 @@ impl Client {
 
     fn start_stream(&mut self, cx: &mut Context<'_>, stream_id: u32) -> Result<(), Error> {
         let config = Arc::clone(&self.config);
-        if let (Some(name), false) = (&config.subscribe, self.is_publisher()) {
-            let command = Command::fc_subscribe(self.next_transaction(), name.clone());
-            send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
+        if let Intent::Play { start, .. } = config.intent {
+            self.precede_play(cx, stream_id, start)?;
         }
         let transaction = self.next_transaction();
         match config.intent {
@@ -552,17 +614,15 @@ impl Client {
                 send(cx.link, chunk_stream::STREAM, stream_id, &command)?;
             }
             Intent::Play { start, buffer_length } => {
-                let command = Command::play(transaction, config.stream.clone(), start.as_number());
+                let (stream, start) = (config.stream.clone(), start.as_number());
+                let command = match config.play_length {
+                    Some(length) => Command::play_length(transaction, stream, start, length.into()),
+                    None => Command::play(transaction, stream, start),
+                };
                 send(cx.link, chunk_stream::STREAM, stream_id, &command)?;
                 // Everything is sent unless it is refused, and nobody needs to hear what is so anyway.
-                if !config.receive_audio {
-                    let command = Command::receive_audio(0.0, false);
-                    send(cx.link, chunk_stream::STREAM, stream_id, &command)?;
-                }
-                if !config.receive_video {
-                    let command = Command::receive_video(0.0, false);
-                    send(cx.link, chunk_stream::STREAM, stream_id, &command)?;
-                }
+                self.receive(cx, stream_id, MediaKind::Audio, config.receive_audio)?;
+                self.receive(cx, stream_id, MediaKind::Video, config.receive_video)?;
                 cx.link.send_user_control(&UserControl::SetBufferLength {
                     stream_id,
                     millis: buffer_length,
@@ -580,8 +640,13 @@ impl Client {
     }
 
     /// Errors of releaseStream, FCPublish and their like are normal; only those of what we need count.
-    fn handle_error(&mut self, command: &Command) -> Result<(), Error> {
+    fn handle_error(&mut self, cx: &mut Context<'_>, command: &Command) -> Result<(), Error> {
         let transaction = command.transaction_id;
+        let status = Status::from_command(command);
+        let outcome = self
+            .playback
+            .take_error(transaction, status, |event| cx.events.push_back(event));
+        self.settle(cx, outcome);
         let fatal = match self.state {
             State::ExpectConnectResult {
                 create_stream: Some(create_stream),
@@ -609,6 +674,24 @@ impl Client {
 
     fn handle_status(&mut self, cx: &mut Context<'_>, status: Status) -> Result<(), Error> {
         self.note(&status);
+        let flows = matches!(self.state, State::Flowing { .. } | State::Ended { .. });
+        let was_switching = self.playback.is_switching();
+        if flows && !self.is_publisher() {
+            let outcome = self
+                .playback
+                .take_status(&status, |event| cx.events.push_back(event));
+            self.settle(cx, outcome);
+            if let (Outcome::Renewed, &State::Flowing { stream_id }) = (outcome, &self.state) {
+                self.send_pause(cx, stream_id, false)?;
+            }
+            if was_switching && outcome != Outcome::Unrelated {
+                // Not of the stream that flows.
+                cx.events.push_back(Event::Status(status));
+                return Ok(());
+            }
+        } else if status.code == "NetStream.Play.PublishNotify" {
+            self.playback.take_status(&status, |_| {});
+        }
         match status.code.as_str() {
             "NetStream.Publish.Start" if self.is_publisher() && !status.is_error() => self.start_flowing(cx),
             "NetStream.Play.Start" | "NetStream.Play.PublishNotify"
@@ -617,7 +700,7 @@ impl Client {
                 self.start_flowing(cx);
             }
             "NetStream.Play.Stop" | "NetStream.Play.UnpublishNotify" | "NetStream.Play.Complete" => {
-                self.end(cx)
+                self.end(cx, End::Said);
             }
             "NetConnection.Connect.Closed"
             | "NetConnection.Connect.AppShutdown"

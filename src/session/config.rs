@@ -62,25 +62,25 @@ impl PublishKind {
 }
 
 /// The start argument of play, RTMP 1.0 section 7.2.2.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum PlayStart {
     /// A live stream, else a recorded one, else wait: -2.
     #[default]
     Any,
     /// Only a live stream: -1.
     Live,
-    /// Only a recorded stream, from so many seconds on.
-    Recorded(f64),
+    /// Only a recorded stream, from so many milliseconds on.
+    Recorded(u32),
 }
 
 impl PlayStart {
     /// The number on the wire.
     #[must_use]
-    pub const fn as_number(self) -> f64 {
+    pub fn as_number(self) -> f64 {
         match self {
             Self::Any => -2.0,
             Self::Live => -1.0,
-            Self::Recorded(seconds) => seconds,
+            Self::Recorded(millis) => millis.into(),
         }
     }
 }
@@ -149,8 +149,16 @@ pub struct ClientConfig {
     pub usher_token: Option<Secret>,
     /// Which redirects are followed.
     pub redirects: Redirects,
-    /// Whether FCSubscribe precedes play; some content delivery networks ask for it.
+    /// The name of an FCSubscribe before play; some content delivery networks ask for it. Without one, it is the
+    /// stream's where only a live stream will do, as librtmp and FFmpeg have it.
     pub subscribe: Option<Text>,
+    /// How much of a recorded stream is played, in milliseconds; all of it when `None`.
+    pub play_length: Option<u32>,
+    /// Whether set_playlist with the stream's name precedes play; some content delivery networks ask for it.
+    pub playlist: bool,
+    /// Whether a server that stops sending a recorded stream because it takes our buffer for full is had to go on at
+    /// once. For those who keep what comes and do not play it in time.
+    pub renews_buffer: bool,
     /// Whether a player wants audio messages; if not, the server is asked with receiveAudio not to send any. Some
     /// send them all the same.
     pub receive_audio: bool,
@@ -192,6 +200,9 @@ impl ClientConfig {
             usher_token: None,
             redirects: Redirects::default(),
             subscribe: None,
+            play_length: None,
+            playlist: false,
+            renews_buffer: false,
             receive_audio: true,
             receive_video: true,
             stop_commands: StopCommands::default(),

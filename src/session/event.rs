@@ -1,6 +1,7 @@
 //! What a session takes in and gives out.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -95,6 +96,27 @@ pub enum Request {
         stream: Text,
         /// The start argument, -2 when absent.
         start: f64,
+        /// The duration argument, -1 when absent.
+        length: f64,
+    },
+    /// The NetStream command seek of a player.
+    Seek {
+        /// Where to, in milliseconds.
+        position: u32,
+    },
+    /// The NetStream command pause of a player.
+    Pause {
+        /// Whether to stop or to go on.
+        paused: bool,
+        /// Where the player is, in milliseconds.
+        position: u32,
+    },
+    /// The NetStream command play2 of a player.
+    Switch(Switch),
+    /// getStreamLength; [`Session::answer_length`](super::Session::answer_length) tells it.
+    Length {
+        /// Stream name with its query. Secret.
+        stream: Text,
     },
 }
 
@@ -104,6 +126,10 @@ impl fmt::Debug for Request {
             Self::Connect { .. } => "Connect",
             Self::Publish { .. } => "Publish",
             Self::Play { .. } => "Play",
+            Self::Seek { .. } => "Seek",
+            Self::Pause { .. } => "Pause",
+            Self::Switch(_) => "Switch",
+            Self::Length { .. } => "Length",
         })
     }
 }
@@ -120,6 +146,73 @@ pub enum SwfVerification {
     UnknownType(u8),
     /// Server: the client has proven that it knows the file.
     Proven,
+}
+
+/// What a player asks for while its stream flows. `Debug` does not show stream names.
+#[derive(Clone, PartialEq)]
+pub enum Order {
+    /// Go to a position in milliseconds, RTMP 1.0 section 7.2.2.7. [`Event::Sought`] answers it.
+    Seek(u32),
+    /// Stop sending, or go on from where the stream has come, RTMP 1.0 section 7.2.2.8.
+    Pause(bool),
+    /// Whether audio or video is sent, RTMP 1.0 sections 7.2.2.4 and 7.2.2.5.
+    Receive(MediaKind, bool),
+    /// Change to another stream, RTMP 1.0 section 7.2.2.2.
+    Switch(Switch),
+}
+
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seek(position) => f.debug_tuple("Seek").field(position).finish(),
+            Self::Pause(paused) => f.debug_tuple("Pause").field(paused).finish(),
+            Self::Receive(kind, wanted) => f.debug_tuple("Receive").field(kind).field(wanted).finish(),
+            Self::Switch(_) => f.write_str("Switch"),
+        }
+    }
+}
+
+/// The parameters of play2.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Switch {
+    /// `oldStreamName`: what is to be changed, for those transitions that name it. Secret.
+    pub old_stream: Option<Secret>,
+    /// `streamName`: what to change to. Secret.
+    pub stream: Secret,
+    /// `start` in milliseconds, as that of play.
+    pub start: Option<f64>,
+    /// `len` in milliseconds.
+    pub length: Option<f64>,
+    /// `offset` in seconds, for the transition `resume`.
+    pub offset: Option<f64>,
+    /// `transition`: `append`, `appendAndWait`, `reset`, `resume`, `stop`, `swap` or `switch`.
+    pub transition: Text,
+}
+
+/// A stream name, which often is the stream key: `Debug` does not show it.
+#[derive(Clone, Default, PartialEq)]
+pub struct Secret(pub Text);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What is known of a stream that is a recording.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Recording {
+    /// Its length, if the server has told it.
+    pub length: Option<Duration>,
+}
+
+/// Why a seek has come to nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SeekFailure {
+    /// The server's words.
+    Refused(Box<Status>),
+    /// The server has not answered in time.
+    Unanswered,
 }
 
 /// What a session tells its owner.
@@ -139,6 +232,16 @@ pub enum Event {
     SwfVerification(SwfVerification),
     /// The server wants SecureToken answered, and there is no key: it may refuse what comes next.
     TokenWanted,
+    /// Server: the player does not want audio or video any more, which is not sent from then on, or wants it again.
+    Receives(MediaKind, bool),
+    /// Player: the answer to the last of the seeks. What came before it is from where the stream was.
+    Sought(Result<(), SeekFailure>),
+    /// Player: the stream goes on after a pause. Servers may begin with what they have sent before.
+    Resumed,
+    /// Player: what comes from here on, or soon, is of the stream that was changed to.
+    Switched,
+    /// Player: the stream is a recording. Once more when its length is known.
+    Recorded(Recording),
     /// The server has sent nothing for the idle timeout: the stream counts as ended.
     Idle,
     /// The stream has ended in good order; the connection still stands.

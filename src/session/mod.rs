@@ -24,6 +24,7 @@ mod error;
 mod event;
 mod habits;
 pub mod login;
+mod playback;
 pub mod redirect;
 mod server;
 mod stats;
@@ -43,7 +44,10 @@ pub use self::config::{
 };
 pub use self::enhanced::{Capabilities, Codecs, Support};
 pub use self::error::{Error, Phase};
-pub use self::event::{Event, Input, Media, MediaKind, Request, SwfVerification, Transmit};
+pub use self::event::{
+    Event, Input, Media, MediaKind, Order, Recording, Request, Secret, SeekFailure, SwfVerification, Switch,
+    Transmit,
+};
 pub use self::stats::Stats;
 pub use crate::link::ByKind;
 pub use crate::message::{Level, Status};
@@ -63,6 +67,10 @@ mod chunk_stream {
     pub(super) const VIDEO: u32 = 6;
     pub(super) const STREAM: u32 = 8;
 }
+
+/// Events that wait to be taken. Beyond that, input is left alone: a message of a few bytes becomes an event of a
+/// hundred.
+const MAX_EVENTS: usize = 1024;
 
 /// See the [module](self).
 pub struct Session {
@@ -117,8 +125,8 @@ impl Session {
         }
     }
 
-    /// Takes what came off the transport. All of a stream input is used but for a last incomplete piece; a
-    /// server session that waits for an [answer](Self::answer) leaves the rest until it is called again.
+    /// Takes what came off the transport. All of a stream input is used but for a last incomplete piece; a session
+    /// that [is held](Self::is_held) leaves the rest until it is called again.
     ///
     /// # Errors
     ///
@@ -151,7 +159,7 @@ impl Session {
             }
         }
         let arrived = input.remaining();
-        while !self.is_deciding()
+        while !self.is_held()
             && let Some(received) = self.link.receive(input)?
         {
             let (role, mut cx) = self.split(now);
@@ -223,6 +231,19 @@ impl Session {
             .map_err(|_| Error::ApiMisuse("a media message must be shorter than 16 MiB"))
     }
 
+    /// Player: asks the server for something while the stream flows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ApiMisuse`] when no stream is played.
+    pub fn order(&mut self, now: Instant, order: &Order) -> Result<(), Error> {
+        let (role, mut cx) = self.split(now);
+        match role {
+            Role::Client(client) => client.order(&mut cx, order),
+            Role::Server(_) => Err(Error::ApiMisuse("a server does not ask a player for anything")),
+        }
+    }
+
     /// Server: answers a request that [`Event::Requested`] brought.
     ///
     /// # Errors
@@ -238,6 +259,40 @@ impl Session {
         match role {
             Role::Client(_) => Err(Error::ApiMisuse("a client has nothing to answer")),
             Role::Server(server) => server.answer(&mut cx, request, verdict),
+        }
+    }
+
+    /// Server: answers [`Request::Length`] with the length of the stream in seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ApiMisuse`] when that is not what the session waits for.
+    pub fn answer_length(&mut self, now: Instant, seconds: f64) -> Result<(), Error> {
+        let (role, mut cx) = self.split(now);
+        match role {
+            Role::Client(_) => Err(Error::ApiMisuse("a client has nothing to answer")),
+            Role::Server(server) => server.answer_length(&mut cx, seconds),
+        }
+    }
+
+    /// Server: tells the player that its stream is a recording.
+    pub fn tell_recorded(&mut self, now: Instant) {
+        let (role, mut cx) = self.split(now);
+        if let Role::Server(server) = role {
+            server.tell_recorded(&mut cx);
+        }
+    }
+
+    /// Server: tells the player that all of its recording, of so many seconds, was sent. It may still seek in it.
+    ///
+    /// # Errors
+    ///
+    /// None that can be brought about.
+    pub fn complete_stream(&mut self, now: Instant, seconds: f64) -> Result<(), Error> {
+        let (role, mut cx) = self.split(now);
+        match role {
+            Role::Client(_) => Err(Error::ApiMisuse("a client sends no recording")),
+            Role::Server(server) => server.complete_stream(&mut cx, seconds),
         }
     }
 
@@ -324,6 +379,15 @@ impl Session {
         }
     }
 
+    /// What is known of the stream that is played if it is a recording.
+    #[must_use]
+    pub const fn recording(&self) -> Option<Recording> {
+        match &self.role {
+            Role::Client(client) => client.recording(),
+            Role::Server(_) => None,
+        }
+    }
+
     /// Figures of the session up to now.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -350,6 +414,22 @@ impl Session {
             peer_version: peer.cloned(),
             peer_capabilities: self.peer_capabilities().cloned(),
             last_status: last_status.cloned(),
+        }
+    }
+
+    /// Whether input is left alone: a server waits for an [answer](Self::answer), or there are events to be taken
+    /// first.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.is_deciding() || self.events.len() >= MAX_EVENTS
+    }
+
+    /// Bytes that may wait to be handed in while the session is held: little for a client that nobody has let in.
+    #[must_use]
+    pub const fn held_input_limit(&self) -> usize {
+        match &self.role {
+            Role::Client(_) => usize::MAX,
+            Role::Server(server) => server.held_input_limit(),
         }
     }
 

@@ -12,12 +12,15 @@
 //! While the application decides, nothing further is read: what the client has sent ahead stays in the input
 //! until [`Session::answer`](super::Session::answer), after which the owner hands the rest in again.
 
+mod play;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use self::play::Asked;
 use super::{
     Capabilities, Context, Error, Event, Level, MediaKind, Phase, Request, ServerConfig, Status,
     SwfVerification, chunk_stream, media,
@@ -47,14 +50,8 @@ enum State {
     ExpectConnect,
     Deciding(Pending),
     Idle,
-    Publishing {
-        stream_id: u32,
-    },
-    Playing {
-        stream_id: u32,
-        audio: bool,
-        video: bool,
-    },
+    Publishing { stream_id: u32 },
+    Playing { stream_id: u32 },
     Closing,
     Closed,
 }
@@ -76,6 +73,11 @@ pub(super) enum Outlet {
 pub(super) struct Server {
     config: Arc<ServerConfig>,
     state: State,
+    /// What a player has asked for and the application has not answered.
+    asked: Option<Asked>,
+    /// The kinds of media that the player wants.
+    receives_audio: bool,
+    receives_video: bool,
     streams: u32,
     deadline: Option<Instant>,
     started: Instant,
@@ -94,6 +96,9 @@ impl Server {
             owes_swf_proof: config.swf.is_some(),
             config,
             state: State::Handshaking,
+            asked: None,
+            receives_audio: true,
+            receives_video: true,
             streams: 0,
             deadline: None,
             started: now,
@@ -138,16 +143,26 @@ impl Server {
         self.client_capabilities.as_ref()
     }
 
+    /// Bytes that may wait while the application decides.
+    pub(super) const fn held_input_limit(&self) -> usize {
+        match self.state {
+            State::Handshaking | State::ExpectConnect | State::Deciding(Pending::Connect { .. }) => {
+                MAX_UNAUTHORISED_MESSAGE
+            }
+            _ => usize::MAX,
+        }
+    }
+
     /// Whether the application owes an answer.
     pub(super) const fn is_deciding(&self) -> bool {
-        matches!(self.state, State::Deciding(_))
+        matches!(self.state, State::Deciding(_)) || self.asked.is_some()
     }
 
     pub(super) const fn sending_stream(&self, kind: MediaKind) -> Outlet {
         match (&self.state, kind) {
-            (State::Playing { audio: false, .. }, MediaKind::Audio)
-            | (State::Playing { video: false, .. }, MediaKind::Video) => Outlet::Muted,
-            (State::Playing { stream_id, .. }, _) => Outlet::Open(*stream_id),
+            (State::Playing { .. }, MediaKind::Audio) if !self.receives_audio => Outlet::Muted,
+            (State::Playing { .. }, MediaKind::Video) if !self.receives_video => Outlet::Muted,
+            (State::Playing { stream_id }, _) => Outlet::Open(*stream_id),
             _ => Outlet::Closed,
         }
     }
@@ -295,11 +310,7 @@ impl Server {
                 acknowledge(cx, transaction)
             }
             "releaseStream" | "_checkbw" => acknowledge(cx, transaction),
-            // Everything here is live: the length is unknown.
-            "getStreamLength" => reply(
-                cx,
-                &Command::result(transaction, Value::Null, vec![Value::Number(0.0)]),
-            ),
+            "getStreamLength" => self.handle_get_stream_length(cx, command),
             "deleteStream" => {
                 let deleted = argument.and_then(Value::as_number);
                 self.handle_close_stream(cx, |ours| {
@@ -308,18 +319,20 @@ impl Server {
             }
             "closeStream" => self.handle_close_stream(cx, |ours| stream_id == ours || stream_id == 0),
             "receiveAudio" | "receiveVideo" => {
-                if let (State::Playing { audio, video, .. }, Some(on)) =
-                    (&mut self.state, argument.and_then(Value::as_bool))
-                {
-                    *(if name == "receiveAudio" { audio } else { video }) = on;
-                }
+                let kind = if name == "receiveAudio" {
+                    MediaKind::Audio
+                } else {
+                    MediaKind::Video
+                };
+                self.handle_receive(cx, kind, argument.and_then(Value::as_bool));
                 Ok(())
             }
-            "seek" => {
-                let status = Status::new(Level::Error, "NetStream.Seek.Failed", "a live stream cannot seek");
-                notify(cx, stream_id, &status)
-            }
-            "_result" | "_error" | "onStatus" | "pause" => Ok(()),
+            "seek" => self.handle_seek(cx, stream_id, argument),
+            "pause" => self.handle_pause(cx, command),
+            "play2" => self.handle_play2(cx, stream_id, argument),
+            // Without a reply: nobody waits for one.
+            "set_playlist" => Ok(()),
+            "_result" | "_error" | "onStatus" => Ok(()),
             _ if transaction == 0.0 => Ok(()),
             _ => {
                 let status = Status::new(Level::Error, "NetConnection.Call.Failed", "no such command");
@@ -420,6 +433,7 @@ impl Server {
         let mut arguments = command.arguments.iter();
         let stream = arguments.next().and_then(Value::as_text);
         let start = arguments.next().and_then(Value::as_number).unwrap_or(-2.0);
+        let length = arguments.next().and_then(Value::as_number).unwrap_or(-1.0);
         let refusal = match (&self.state, stream) {
             // A player answers the request before it gets to know that connect was accepted.
             _ if self.owes_swf_proof => "SWF verification comes first",
@@ -427,6 +441,7 @@ impl Server {
                 cx.events.push_back(Event::Requested(Request::Play {
                     stream: stream.clone(),
                     start,
+                    length,
                 }));
                 self.enter(State::Deciding(Pending::Play { stream_id }), cx.now);
                 return Ok(());
@@ -448,7 +463,7 @@ impl Server {
     ) -> Result<(), Error> {
         let (stream_id, publishing) = match self.state {
             State::Publishing { stream_id } => (stream_id, true),
-            State::Playing { stream_id, .. } => (stream_id, false),
+            State::Playing { stream_id } => (stream_id, false),
             _ => return Ok(()),
         };
         if !is_meant(stream_id) {
@@ -463,6 +478,7 @@ impl Server {
             notify(cx, stream_id, &status)?;
         }
         cx.events.push_back(Event::Eof);
+        (self.receives_audio, self.receives_video) = (true, true);
         self.enter(State::Idle, cx.now);
         Ok(())
     }
@@ -494,14 +510,7 @@ impl Server {
             },
             (&State::Deciding(Pending::Play { stream_id }), Request::Play { .. }) => match verdict {
                 Ok(()) => {
-                    self.enter(
-                        State::Playing {
-                            stream_id,
-                            audio: true,
-                            video: true,
-                        },
-                        cx.now,
-                    );
+                    self.enter(State::Playing { stream_id }, cx.now);
                     cx.link.send_user_control(&UserControl::StreamBegin(stream_id));
                     for (code, description) in [
                         ("NetStream.Play.Reset", "playing anew"),
@@ -514,7 +523,7 @@ impl Server {
                 }
                 Err(status) => self.refuse_stream(cx, stream_id, &status),
             },
-            _ => Err(Error::ApiMisuse("there is no such request to answer")),
+            _ => self.answer_player(cx, request, verdict),
         }
     }
 
@@ -576,7 +585,7 @@ impl Server {
     }
 
     pub(super) fn end_stream(&mut self, cx: &mut Context<'_>) {
-        if let State::Playing { stream_id, .. } = self.state {
+        if let State::Playing { stream_id } = self.state {
             self.enter(State::Idle, cx.now);
             let status = Status::new(
                 Level::Status,
@@ -591,6 +600,7 @@ impl Server {
 
     pub(super) fn close(&mut self, cx: &mut Context<'_>) {
         self.end_stream(cx);
+        self.asked = None;
         if !matches!(self.state, State::Closing | State::Closed) {
             self.enter(State::Closing, cx.now);
         }

@@ -11,6 +11,7 @@
 //!
 //! The state's lock is held across I/O; [`Connection::stats`] and setting the [`Wake`] do not need it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -23,7 +24,7 @@ use super::error::{Error, Phase};
 use super::keepalive;
 use super::wake::{Wake, WakeOnDrop};
 use crate::session::attempt::{Attempt, Detour, Plan};
-use crate::session::{self, ClientConfig, Event, Media, Session};
+use crate::session::{self, ClientConfig, Event, Media, Order, Recording, Session};
 use crate::url::RtmpUrl;
 
 /// How long the peer's end of the connection is awaited after ours.
@@ -35,6 +36,9 @@ const STATS_INTERVAL: Duration = Duration::from_secs(1);
 /// Age that [`Connection::stats`] may reach while somebody waits for an event: the peer's pings, and messages that
 /// are long in coming, are no events.
 const STATS_AGE: Duration = Duration::from_secs(1);
+
+/// Orders that wait for whoever drives the connection.
+const MAX_ORDERS: usize = 64;
 
 /// Figures of a connection. The session's are absent until there is one.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +112,9 @@ pub struct Connection {
     has_events: AtomicBool,
     /// Never held while anything is waited for.
     expendable: Mutex<Option<Expendable>>,
+    /// What the server is to be asked, by whoever has the state next. Never held while anything is waited for.
+    orders: Mutex<VecDeque<Order>>,
+    has_orders: AtomicBool,
     on_lost: Option<LostHook>,
 }
 
@@ -177,6 +184,8 @@ impl Connection {
             was_up: AtomicBool::new(false),
             has_events: AtomicBool::new(false),
             expendable: Mutex::new(None),
+            orders: Mutex::new(VecDeque::new()),
+            has_orders: AtomicBool::new(false),
             on_lost,
         });
         keepalive::register(&connection)?;
@@ -198,6 +207,46 @@ impl Connection {
     /// held back and its pings are answered for however long that lasts. `None`, as at first, throws nothing away.
     pub fn set_expendable(&self, expendable: Option<Expendable>) {
         *self.lock_expendable() = expendable;
+    }
+
+    /// Asks the server for something without waiting for anything: what cannot be sent at once goes out with the next
+    /// call, or from the keepalive thread. False if too much waits already. Whoever waits for an event meanwhile is
+    /// best woken.
+    pub fn order(&self, order: Order) -> bool {
+        {
+            let mut orders = self.lock_orders();
+            if orders.len() >= MAX_ORDERS {
+                return false;
+            }
+            orders.push_back(order);
+            self.has_orders.store(true, Ordering::Release);
+        }
+        self.service();
+        true
+    }
+
+    /// Asks the server for something before the next event is taken. False if nothing is played.
+    pub fn order_now(&self, order: &Order) -> Result<bool, Stopped> {
+        self.drive(|driver, now| Ok(driver.order(now, order).is_ok()))
+    }
+
+    /// What is known of the stream that is played if it is a recording.
+    pub fn recording(&self) -> Option<Recording> {
+        match &*self.lock() {
+            State::Up(driver) => driver.session().recording(),
+            State::Connecting(_) | State::Down(_) => None,
+        }
+    }
+
+    /// Gives out the orders that wait. One for which there is no stream is void.
+    fn give_orders(&self, driver: &mut Driver, now: Instant) {
+        if !self.has_orders.swap(false, Ordering::Acquire) {
+            return;
+        }
+        let orders = std::mem::take(&mut *self.lock_orders());
+        for order in &orders {
+            let _ = driver.order(now, order);
+        }
     }
 
     /// Changes the chunk size, in bytes, from the configuration's. Takes effect with the next message.
@@ -355,6 +404,7 @@ impl Connection {
                     let before = was_up && driver.lost().is_some();
                     driver.set_peak_rate(self.peak_kbps.load(Ordering::Relaxed), now);
                     driver.set_expendable(*self.lock_expendable());
+                    self.give_orders(driver, now);
                     driver.service(now);
                     self.has_events.store(driver.has_events(), Ordering::Release);
                     self.publish_stats(driver);
@@ -389,6 +439,7 @@ impl Connection {
                 if chunk_size != 0 {
                     driver.session_mut().set_chunk_size(chunk_size);
                 }
+                self.give_orders(driver, now);
                 let result = action(driver, now);
                 self.has_events.store(driver.has_events(), Ordering::Release);
                 result
@@ -445,6 +496,10 @@ impl Connection {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while driving leaves a driver that is as usable as any other: its queue is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_orders(&self) -> MutexGuard<'_, VecDeque<Order>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_expendable(&self) -> MutexGuard<'_, Option<Expendable>> {

@@ -16,7 +16,7 @@ use super::error::{Error, Phase};
 use super::pace::Pacer;
 use super::tcp::{Interest, Socket};
 use super::wake::Wake;
-use crate::session::{self, Event, Input, Media, Session, Transmit};
+use crate::session::{self, Event, Input, Media, Order, Request, Session, Status, Transmit};
 
 /// Bytes read from the socket at a time, a block of [`Socket::read`]. Large enough that 20 kB frames mostly come
 /// whole.
@@ -110,6 +110,8 @@ pub struct Driver {
     /// Events that were read ahead of their taker, and the bytes that each weighs.
     backlog: VecDeque<(Event, usize)>,
     backlog_bytes: usize,
+    /// Whether the session has left input because there were events enough.
+    has_rest: bool,
     /// Bytes that the session has taken since the last event left it.
     uncharged: usize,
     /// What makes room in a full backlog. Without it, the peer is held back.
@@ -145,6 +147,7 @@ impl Driver {
             peak_kbps: 0,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
+            has_rest: false,
             uncharged: 0,
             expendable: None,
             failure: None,
@@ -212,6 +215,23 @@ impl Driver {
     /// Queues a media message for the next flush.
     pub fn send(&mut self, now: Instant, media: Media) -> Result<(), Error> {
         Ok(self.session.send(now, media)?)
+    }
+
+    /// Asks the server for something; it goes out with the next flush, or while an event is awaited.
+    pub fn order(&mut self, now: Instant, order: &Order) -> Result<(), Error> {
+        Ok(self.session.order(now, order)?)
+    }
+
+    /// Answers a request, and goes on with what came behind it.
+    pub fn answer(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        verdict: Result<(), Status>,
+    ) -> Result<(), Error> {
+        self.session.answer(now, request, verdict)?;
+        self.resume(now);
+        Ok(())
     }
 
     /// Writes what is queued until all of it is in the kernel, reading what comes meanwhile.
@@ -295,17 +315,23 @@ impl Driver {
 
     /// The next event that is already here.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let Some((event, weight)) = self.backlog.pop_front() else {
-            self.uncharged = 0;
-            return self.session.poll_event();
-        };
-        self.backlog_bytes = self.backlog_bytes.saturating_sub(weight);
-        Some(event)
+        if let Some((event, weight)) = self.backlog.pop_front() {
+            self.backlog_bytes = self.backlog_bytes.saturating_sub(weight);
+            return Some(event);
+        }
+        self.uncharged = 0;
+        let event = self.session.poll_event();
+        if event.is_some() || !self.has_rest || self.session.is_held() {
+            return event;
+        }
+        // What the session has left because there were events enough.
+        self.resume(Instant::now());
+        self.session.poll_event()
     }
 
     /// Whether [`poll_event`](Self::poll_event) has something.
     pub fn has_events(&self) -> bool {
-        !self.backlog.is_empty() || self.session.has_events()
+        !self.backlog.is_empty() || self.session.has_events() || self.has_rest
     }
 
     /// What the socket has to be ready for before [`service`](Self::service) can do something.
@@ -453,7 +479,16 @@ impl Driver {
         let enough = self.totals.received.saturating_add(MAX_READ_AHEAD);
         while self.has_room() && self.totals.received < enough {
             match self.read(now) {
-                Ok(Progress::Made) => self.store_events(),
+                Ok(Progress::Made) => {
+                    self.store_events();
+                    while self.has_rest && !self.session.is_held() && self.has_room() {
+                        self.resume(now);
+                        self.store_events();
+                    }
+                    if self.failure.is_some() {
+                        return;
+                    }
+                }
                 Ok(Progress::Blocked) => return,
                 Err(error) => {
                     self.store_events();
@@ -468,11 +503,14 @@ impl Driver {
     /// one, it leaves its input alone.
     fn is_full(&self) -> bool {
         self.backlog_bytes.saturating_add(self.input.len()) >= MAX_BACKLOG
+            || self.session.is_held() && self.input.len() >= self.session.held_input_limit()
     }
 
     /// Whether more can be read ahead, if need be instead of what is expendable.
     fn has_room(&mut self) -> bool {
-        if let (true, Some(is_expendable)) = (self.is_full(), self.expendable) {
+        // A recording waits for whoever plays it.
+        let expendable = self.expendable.filter(|_| self.session.recording().is_none());
+        if let (true, Some(is_expendable)) = (self.is_full(), expendable) {
             self.backlog
                 .retain(|(event, _)| !matches!(event, Event::Media(media) if is_expendable(media)));
             self.backlog_bytes = self.backlog.iter().map(|(_, weight)| weight).sum();
@@ -504,16 +542,21 @@ impl Driver {
         self.is_drained = read.is_ok() && self.carrier.is_drained();
         match read {
             Ok(0) => {
+                // The end comes behind everything else.
+                while self.has_rest && !self.is_full() {
+                    self.store_events();
+                    if self.session.is_held() {
+                        break;
+                    }
+                    self.hand_in(now)?;
+                }
                 self.session.handle_input(now, Input::Eof)?;
                 // A session that had ended is content with the end of the bytes; nothing more will come.
                 Err(Error::Closed)
             }
             Ok(count) => {
                 self.totals.received = self.totals.received.saturating_add(count as u64);
-                let offered = self.input.len();
-                self.session.handle_input(now, Input::Stream(&mut self.input))?;
-                let taken = offered.saturating_sub(self.input.len());
-                self.uncharged = self.uncharged.saturating_add(taken).min(MAX_SURROUNDINGS);
+                self.hand_in(now)?;
                 Ok(Progress::Made)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -527,10 +570,21 @@ impl Driver {
         }
     }
 
+    /// Hands the input to the session, as far as it takes it.
+    fn hand_in(&mut self, now: Instant) -> Result<(), Error> {
+        let offered = self.input.len();
+        let done = self.session.handle_input(now, Input::Stream(&mut self.input));
+        let taken = offered.saturating_sub(self.input.len());
+        self.uncharged = self.uncharged.saturating_add(taken).min(MAX_SURROUNDINGS);
+        // Not told by the input: of an aggregate, the session has the rest.
+        self.has_rest = done.is_ok() && self.session.is_held();
+        Ok(done?)
+    }
+
     /// Hands the rest of the input to the session again, after an answer that it waited for.
     pub fn resume(&mut self, now: Instant) {
-        if let Err(error) = self.session.handle_input(now, Input::Stream(&mut self.input)) {
-            self.failure.get_or_insert(error.into());
+        if let Err(error) = self.hand_in(now) {
+            self.failure.get_or_insert(error);
         }
     }
 
@@ -784,25 +838,24 @@ mod tests {
     fn a_peer_that_sends_ahead_of_an_answer_is_held_back() {
         let (mut driver, mut client) = connected();
         let mut sent = 0;
+        // Nobody has let the client in.
+        let limit = driver.session().held_input_limit();
+        assert!(limit <= MAX_BACKLOG / 64);
         while driver.interest(Instant::now()).readable {
             flood(&mut client, &mut sent);
             driver.service(Instant::now());
             assert!(
-                driver.input.len() < MAX_BACKLOG + READ_SIZE,
+                driver.input.len() < limit + READ_SIZE,
                 "{} bytes",
                 driver.input.len()
             );
         }
-        assert!(driver.input.len() >= MAX_BACKLOG - READ_SIZE);
+        assert!(driver.input.len() >= limit - READ_SIZE);
 
         let Some(Event::Requested(request)) = driver.poll_event() else {
             panic!("connect")
         };
-        driver
-            .session_mut()
-            .answer(Instant::now(), &request, Ok(()))
-            .unwrap();
-        driver.resume(Instant::now());
+        driver.answer(Instant::now(), &request, Ok(())).unwrap();
         assert!(driver.failure().is_none(), "{:?}", driver.failure());
         assert!(driver.interest(Instant::now()).readable);
     }

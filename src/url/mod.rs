@@ -98,6 +98,9 @@ pub struct RtmpUrl {
     kept: Vec<Secret>,
 }
 
+/// Names of other streams that are masked; the oldest make room.
+const MAX_OTHER_NAMES: usize = 32;
+
 /// What the path of the location says.
 #[derive(Clone, Default, PartialEq)]
 struct PathParts {
@@ -115,6 +118,8 @@ struct Overrides {
     username: Option<String>,
     password: Option<Secret>,
     tc_url: Option<String>,
+    /// Names of other streams that were asked for on the same connection.
+    other_names: Vec<Secret>,
 }
 
 impl RtmpUrl {
@@ -413,6 +418,24 @@ impl RtmpUrl {
         mask_all(&text.replace('\0', "\u{fffd}"), self.secrets())
     }
 
+    /// Has [`scrub`](Self::scrub) mask one more name, of a stream that is asked for by other means.
+    pub fn mask_name(&mut self, name: Secret) {
+        let names = &mut self.overrides.other_names;
+        if !names.contains(&name) {
+            if names.len() >= MAX_OTHER_NAMES {
+                names.remove(0);
+            }
+            names.push(name);
+        }
+    }
+
+    /// The same for all such names of another URL.
+    pub fn mask_names_of(&mut self, other: &Self) {
+        for name in &other.overrides.other_names {
+            self.mask_name(name.clone());
+        }
+    }
+
     fn secrets(&self) -> impl Iterator<Item = &str> {
         let options = &self.options;
         let whole = [
@@ -440,6 +463,7 @@ impl RtmpUrl {
             .into_iter()
             .flatten()
             .chain(&self.kept)
+            .chain(&self.overrides.other_names)
             .map(Secret::expose)
             .chain([name])
             .chain(pieces)

@@ -73,6 +73,7 @@ fn defaults_are_those_of_rtmp2sink_but_for_the_chunk_size() -> Result<()> {
             "GstRsRtmpStopCommands",
             "fcunpublish+deletestream",
         ),
+        ("publish-type", "GstRsRtmpPublishType", "live"),
     ];
     let element = element()?;
     for (name, type_, default) in table {
@@ -133,6 +134,7 @@ fn what_is_set_is_read_back() -> Result<()> {
         ("peak-kbps", "3000"),
         ("chunk-size", "60000"),
         ("stop-commands", "closestream"),
+        ("publish-type", "append"),
     ];
     let element = element()?;
     for (name, value) in table {

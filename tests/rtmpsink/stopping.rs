@@ -250,6 +250,24 @@ fn stop_commands_are_those_that_were_chosen() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_publish_type_is_the_one_that_was_chosen() -> Result<()> {
+    for kind in ["live", "record", "append"] {
+        let server = Server::start(|script| {
+            let mut client = script.accept()?;
+            client.accept_publish(1)?;
+            client.read_to_end()
+        })?;
+        let sink = Sink::playing_with(&server.url("live", "key"), &[("publish-type", kind)])?;
+        sink.publish(video(0, KEY_FRAME))?;
+        sink.finish()?;
+        let connection = server.join_one()?;
+        let said = connection.command("publish")?.arguments.get(1).cloned();
+        assert_eq!(said, Some(kind.into()));
+    }
+    Ok(())
+}
+
 /// Runs a test about speed up to three times: what is slow each time is not slow because of a busy machine.
 fn at_least_once(test: impl Fn() -> Result<()>) -> Result<()> {
     test().or_else(|_| test()).or_else(|_| test())

@@ -133,6 +133,9 @@ pub fn stream_of(messages: Vec<Message>) -> Result<Server> {
     })
 }
 
+/// A segment as it left the element.
+pub type Segment = gst::FormattedSegment<gst::ClockTime>;
+
 /// What left the element.
 #[derive(Clone, Debug)]
 pub enum Output {
@@ -388,6 +391,35 @@ impl Source {
         segments.collect()
     }
 
+    /// Seeks with a flush; whether that was done.
+    pub fn seek(&self, flags: gst::SeekFlags, position: gst::ClockTime) -> bool {
+        // Not of the element: that would hold its lock of states, which a pipeline that changes state waits for.
+        self.pipeline
+            .seek_simple(flags | gst::SeekFlags::FLUSH, position)
+            .is_ok()
+    }
+
+    /// Waits for `count` tags since the last flush, or for the end; the segments and the tags.
+    pub fn wait_since_flush(&self, count: usize) -> Result<(Vec<Segment>, Vec<Message>)> {
+        self.wait_for(&format!("{count} tags after a flush"), |outputs| {
+            let outputs = since_flush(outputs);
+            let tags = tags(outputs).ok()?;
+            let has_ended = outputs.iter().any(|output| matches!(output, Output::Eos));
+            let segments = outputs.iter().filter_map(|output| match output {
+                Output::Segment(segment, _) => Some(segment.clone()),
+                _ => None,
+            });
+            (tags.len() >= count || has_ended).then(|| (segments.collect(), tags))
+        })
+    }
+
+    /// The times of the queries for seeking and duration.
+    pub fn reach(&self) -> (bool, Option<gst::ClockTime>) {
+        let mut seeking = gst::query::Seeking::new(gst::Format::Time);
+        let is_seekable = self.pad.query(&mut seeking) && seeking.result().0;
+        (is_seekable, self.pad.query_duration::<gst::ClockTime>())
+    }
+
     /// Waits for a message of one of the types.
     pub fn wait_for_message(&self, types: &[gst::MessageType]) -> Result<gst::Message> {
         let patience = gst::ClockTime::from_seconds(LONG.as_secs());
@@ -397,6 +429,19 @@ impl Source {
                 self.outputs()
             ))
         })
+    }
+
+    /// Waits until the server has said something by onStatus.
+    pub fn wait_for_status(&self, code: &str) -> Result<gst::Message> {
+        loop {
+            let message = self.wait_for_message(&[gst::MessageType::Element])?;
+            let said = message
+                .structure()
+                .and_then(|said| said.get::<String>("code").ok());
+            if said.as_deref() == Some(code) {
+                return Ok(message);
+            }
+        }
     }
 
     /// Waits for the end of the stream, of whatever kind.
@@ -466,6 +511,11 @@ impl Drop for Source {
         // Fails only of elements that have failed already.
         let _ = self.pipeline.set_state(gst::State::Null);
     }
+}
+
+fn since_flush(outputs: &[Output]) -> &[Output] {
+    let flush = outputs.iter().rposition(|output| matches!(output, Output::Flush));
+    outputs.get(flush.map_or(0, |at| at + 1)..).unwrap_or_default()
 }
 
 fn output(info: &gst::PadProbeInfo<'_>, element: &gst::Element) -> Option<Output> {

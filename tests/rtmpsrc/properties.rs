@@ -58,6 +58,10 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("start-mode", "GstRsRtmpStartMode", "smooth"),
     ("play-start", "GstRsRtmpPlayStart", "any"),
     ("buffer-length", "guint 0..4294967295", "30000"),
+    ("receive-audio", "gboolean", "true"),
+    ("receive-video", "gboolean", "true"),
+    ("subscribe", "gchararray", ""),
+    ("playlist", "gboolean", "false"),
 ];
 
 /// A value as one types it to `gst-launch-1.0`.
@@ -186,7 +190,7 @@ fn properties_that_cannot_change_any_more_say_so() -> Result<()> {
             continue;
         }
         let flags = pspec.flags().bits();
-        let when = if pspec.name() == "latency" {
+        let when = if ["latency", "receive-audio", "receive-video"].contains(&pspec.name()) {
             gst::PARAM_FLAG_MUTABLE_PLAYING
         } else {
             gst::PARAM_FLAG_MUTABLE_READY

@@ -389,11 +389,11 @@ fn where_to_start_and_how_far_ahead_are_said() -> Result<()> {
         ("URL", vec![("play-start", "recorded")], (0.0, 30_000)),
         ("URL", vec![("buffer-length", "0")], (-2.0, 0)),
         ("URL live=1 buffer=100", vec![], (-1.0, 100)),
-        // librtmp's start is in milliseconds, the command's in seconds.
+        // Milliseconds in both: what the specification says of seconds no player and no server keeps to.
         (
             "URL start=5500 timeout=10",
             vec![("buffer-length", "7")],
-            (5.5, 7),
+            (5500.0, 7),
         ),
     ] {
         assert_eq!(
@@ -459,13 +459,13 @@ fn connect_leaves_out_what_nobody_asked_for() -> Result<()> {
     );
     assert_eq!(
         connection.command_names(),
-        ["connect", "createStream", "play", "deleteStream"]
+        ["connect", "createStream", "play", "closeStream", "deleteStream"]
     );
     let ids: Vec<_> = connection
         .commands()
         .map(|command| command.transaction_id)
         .collect();
-    assert_eq!(ids, [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(ids, [1.0, 2.0, 3.0, 0.0, 4.0]);
     Ok(())
 }
 
@@ -496,7 +496,14 @@ fn a_subscription_precedes_play_if_asked_for() -> Result<()> {
     let names = connection.command_names();
     assert_eq!(
         names,
-        ["connect", "createStream", "FCSubscribe", "play", "deleteStream"]
+        [
+            "connect",
+            "createStream",
+            "FCSubscribe",
+            "play",
+            "closeStream",
+            "deleteStream"
+        ]
     );
     Ok(())
 }

@@ -13,12 +13,12 @@ use once_cell::sync::{Lazy, OnceCell};
 
 use super::codecs;
 use super::input::{Fault, Input};
-use crate::elements::enums::StopCommands;
+use crate::elements::enums::{PublishType, StopCommands};
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
 use crate::elements::{SOONEST_FAILURE, caps, lock, notice_hook, post_status, stats};
 use crate::flv;
-use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, PublishKind, Support};
+use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, Support};
 use crate::transport::wake::Wake;
 use crate::transport::{self, Connection, Farewell, Hooks, LostHook, Stats, Stopped};
 use crate::url::RtmpUrl;
@@ -36,6 +36,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 struct SinkSettings {
     chunk_size: u32,
     stop_commands: StopCommands,
+    publish_type: PublishType,
     peak_kbps: u32,
 }
 
@@ -44,6 +45,7 @@ impl Default for SinkSettings {
         Self {
             chunk_size: DEFAULT_CHUNK_SIZE,
             stop_commands: StopCommands::default(),
+            publish_type: PublishType::default(),
             peak_kbps: 0,
         }
     }
@@ -112,6 +114,11 @@ impl ObjectImpl for RtmpSink {
                     .blurb("Commands that end the stream before the connection is closed")
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecEnum::builder_with_default("publish-type", PublishType::default())
+                    .nick("Publish type")
+                    .blurb("Whether the server records the stream. Many pass it on in any case and do as they are configured")
+                    .mutable_ready()
+                    .build(),
             ]);
             properties
         });
@@ -130,6 +137,7 @@ impl ObjectImpl for RtmpSink {
                     connection.set_chunk_size(chunk_size);
                 }
             }
+            "publish-type" => own.publish_type = value.get().unwrap_or_default(),
             "stop-commands" => own.stop_commands = value.get().unwrap_or_default(),
             "peak-kbps" => {
                 own.peak_kbps = value.get().unwrap_or_default();
@@ -153,6 +161,7 @@ impl ObjectImpl for RtmpSink {
         match pspec.name() {
             "chunk-size" => own.chunk_size.to_value(),
             "stop-commands" => own.stop_commands.to_value(),
+            "publish-type" => own.publish_type.to_value(),
             "peak-kbps" => own.peak_kbps.to_value(),
             "stats" => {
                 drop(settings);
@@ -346,7 +355,7 @@ impl RtmpSink {
         let (shared, own) = &*settings;
         shared.connection(Role {
             intent: Intent::Publish {
-                kind: PublishKind::Live,
+                kind: own.publish_type.into(),
             },
             chunk_size: own.chunk_size,
             stop_commands: own.stop_commands.into(),
@@ -354,6 +363,9 @@ impl RtmpSink {
             support: Support::ENCODE,
             receive_audio: true,
             receive_video: true,
+            subscribe: None,
+            playlist: false,
+            is_hasty: false,
         })
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gst::glib;
+use gst::glib::subclass::Signal;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
@@ -12,10 +13,11 @@ use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
 use once_cell::sync::{Lazy, OnceCell};
 
-use super::burst::Burst;
+use super::orders;
 use super::properties::{self, SrcSettings};
-use super::stream::{Item, Segment, Stream, caps, header_buffer, time};
-use super::tags::{Output, Tags, is_frame, is_key_frame};
+use super::seek::Seeks;
+use super::stream::{Item, Receives, Repeats, Segment, Stream, caps, header_buffer};
+use super::tags::{Output, Tags, is_frame};
 use super::track::{Track, Wish};
 use crate::elements::caps::{flv_or, src_template};
 use crate::elements::enums::StartMode;
@@ -23,32 +25,35 @@ use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
 use crate::elements::track::TrackKind;
 use crate::elements::{SOONEST_FAILURE, lock, notice_hook, post_status, stats};
-use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, MediaKind, Phase, Status, Support};
+use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, Order, Phase, Status, Support};
 use crate::transport::tcp;
 use crate::transport::wake::Wake;
 use crate::transport::{self, Connection, Hooks, Stats, Stopped};
 use crate::url::RtmpUrl;
 
-static CAT: Lazy<gst::DebugCategory> =
+pub(super) static CAT: Lazy<gst::DebugCategory> =
     Lazy::new(|| gst::DebugCategory::new("rtmpsrc", gst::DebugColorFlags::empty(), Some("RTMP player")));
 
 /// How long a stream that is stopped may take to say good-bye. The state change waits for it.
 const FAREWELL: Duration = Duration::from_millis(100);
 
 /// A live stream that was received for longer than this before PLAYING has gone stale.
-const STALE: Duration = Duration::from_secs(3);
+pub(super) const STALE: Duration = Duration::from_secs(3);
 
 #[derive(Default)]
 pub struct RtmpSrc {
-    settings: Mutex<(Settings, SrcSettings)>,
-    wake: OnceCell<Wake>,
+    pub(super) settings: Mutex<(Settings, SrcSettings)>,
+    pub(super) wake: OnceCell<Wake>,
+    /// Whether the base class wants the streaming thread back; it may be woken for other reasons.
+    is_unlocked: AtomicBool,
     /// Never held while anything is waited for.
-    connection: Mutex<Option<Arc<Connection>>>,
-    stream: Mutex<Stream>,
+    pub(super) connection: Mutex<Option<Arc<Connection>>>,
+    pub(super) stream: Mutex<Stream>,
+    pub(super) seeks: Mutex<Seeks>,
     /// The live element has gone to PLAYING, or any was flushed, since the streaming thread looked last.
-    resumed: AtomicBool,
+    pub(super) resumed: AtomicBool,
     /// By a flush: what is downstream has forgotten what it needs to decode.
-    flushed: AtomicBool,
+    pub(super) flushed: AtomicBool,
     last_stats: Mutex<Stats>,
 }
 
@@ -77,6 +82,11 @@ impl ObjectImpl for RtmpSrc {
         &PROPERTIES
     }
 
+    fn signals() -> &'static [Signal] {
+        static SIGNALS: Lazy<Vec<Signal>> = Lazy::new(orders::signals);
+        &SIGNALS
+    }
+
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let is_live = {
             let mut settings = lock(&self.settings);
@@ -88,6 +98,13 @@ impl ObjectImpl for RtmpSrc {
         };
         match pspec.name() {
             "is-live" => self.obj().set_live(is_live),
+            "receive-audio" | "receive-video" => self.order_kinds(),
+            "subscribe" => {
+                let mut settings = lock(&self.settings);
+                if let Some(name) = settings.1.subscribe.clone() {
+                    settings.0.mask_name(name);
+                }
+            }
             "latency" => {
                 let _ = self
                     .obj()
@@ -141,23 +158,36 @@ impl ElementImpl for RtmpSrc {
         if transition == gst::StateChange::ReadyToPaused {
             self.check_settings()?;
         }
-        if transition == gst::StateChange::PausedToPlaying && self.obj().is_live() {
-            self.may_drop(false);
-            self.resumed.store(true, Ordering::Relaxed);
+        let is_recorded = lock(&self.stream).recording.is_some();
+        match transition {
+            gst::StateChange::PausedToPlaying if is_recorded => {
+                self.order(Order::Pause(false));
+            }
+            gst::StateChange::PausedToPlaying if self.obj().is_live() => {
+                self.may_drop(false);
+                self.resumed.store(true, Ordering::Relaxed);
+            }
+            _ => {}
         }
         let done = self.parent_change_state(transition)?;
-        if transition == gst::StateChange::PlayingToPaused && self.obj().is_live() {
-            self.may_drop(true);
+        match transition {
+            gst::StateChange::PlayingToPaused if is_recorded => {
+                self.order(Order::Pause(true));
+            }
+            gst::StateChange::PlayingToPaused if self.obj().is_live() => self.may_drop(true),
+            _ => {}
         }
         Ok(done)
     }
 
     fn send_event(&self, event: gst::Event) -> bool {
-        match event.type_() {
-            // The base class would flush what is downstream before it found out that it cannot seek.
-            gst::EventType::Seek => return false,
+        match event.view() {
+            gst::EventView::Seek(seek) => {
+                let again = event.clone();
+                return self.seek(seek, || self.parent_send_event(again));
+            }
             // Time starts anew.
-            gst::EventType::FlushStop => {
+            gst::EventView::FlushStop(_) => {
                 self.flushed.store(true, Ordering::Relaxed);
                 self.resumed.store(true, Ordering::Relaxed);
             }
@@ -176,8 +206,10 @@ impl BaseSrcImpl for RtmpSrc {
             tags: if is_live { Tags::live() } else { Tags::default() },
             wants_segment: true,
             is_discont: true,
+            receives: self.receives(),
             ..Stream::default()
         };
+        *lock(&self.seeks) = Seeks::default();
         let async_connect = lock(&self.settings).0.async_connect;
         if async_connect {
             self.open(self.prepare()?)?;
@@ -206,6 +238,7 @@ impl BaseSrcImpl for RtmpSrc {
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.is_unlocked.store(true, Ordering::SeqCst);
         if let Some(wake) = self.wake.get() {
             wake.wake();
         }
@@ -213,6 +246,7 @@ impl BaseSrcImpl for RtmpSrc {
     }
 
     fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.is_unlocked.store(false, Ordering::SeqCst);
         if let Some(wake) = self.wake.get() {
             wake.reset();
         }
@@ -220,7 +254,22 @@ impl BaseSrcImpl for RtmpSrc {
     }
 
     fn is_seekable(&self) -> bool {
-        false
+        lock(&self.stream).recording.is_some()
+    }
+
+    fn do_seek(&self, segment: &mut gst::Segment) -> bool {
+        match self.perform_seek(segment) {
+            Some(done) => done,
+            // The base class's own, of a stream that starts.
+            None => self.parent_do_seek(segment),
+        }
+    }
+
+    fn event(&self, event: &gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Seek(seek) => self.seek(seek, || self.parent_event(event)),
+            _ => self.parent_event(event),
+        }
     }
 
     /// Caps come with the stream headers, ahead of the first buffer. The base class would take the headers off them
@@ -250,6 +299,17 @@ impl BaseSrcImpl for RtmpSrc {
                 scheduling.add_scheduling_modes([gst::PadMode::Push]);
                 true
             }
+            gst::QueryViewMut::Seeking(seeking) if seeking.format() == gst::Format::Time => {
+                let (is_seekable, end) = self.reach();
+                seeking.set(is_seekable, is_seekable.then_some(gst::ClockTime::ZERO), end);
+                true
+            }
+            gst::QueryViewMut::Duration(duration)
+                if duration.format() == gst::Format::Time && self.reach().1.is_some() =>
+            {
+                duration.set(self.reach().1);
+                true
+            }
             _ => BaseSrcImplExt::parent_query(self, query),
         }
     }
@@ -258,6 +318,9 @@ impl BaseSrcImpl for RtmpSrc {
 impl PushSrcImpl for RtmpSrc {
     fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
         let wake = self.wake.get().ok_or(gst::FlowError::Flushing)?;
+        if wake.is_awake() && self.must_stop(wake) {
+            return Err(gst::FlowError::Flushing);
+        }
         let connection = lock(&self.connection).clone();
         let connection = match connection {
             Some(connection) => connection,
@@ -267,7 +330,10 @@ impl PushSrcImpl for RtmpSrc {
             }
         };
         if lock(&self.stream).connected.is_none() {
-            if let Err(stopped) = connection.wait_ready(wake) {
+            while let Err(stopped) = connection.wait_ready(wake) {
+                if matches!(stopped, Stopped::Interrupted) && !self.must_stop(wake) {
+                    continue;
+                }
                 let age = lock(&self.stream)
                     .opened
                     .map_or(SOONEST_FAILURE, |at| at.elapsed());
@@ -283,6 +349,13 @@ impl PushSrcImpl for RtmpSrc {
             let mut stream = lock(&self.stream);
             stream.connected = Some(since.unwrap_or_else(Instant::now));
             stream.track = track;
+            let Receives { audio, video } = stream.receives;
+            stream.tags.do_without(!audio, !video);
+        }
+        if lock(&self.stream).recording.is_none()
+            && let Some(recording) = connection.recording()
+        {
+            self.note_recording(recording);
         }
         if self.resumed.swap(false, Ordering::Relaxed) {
             self.catch_up(&connection, wake);
@@ -298,6 +371,8 @@ impl PushSrcImpl for RtmpSrc {
                 None => match connection.next_event(wake, deadline) {
                     Ok(event) => event,
                     Err(Stopped::Elapsed) => return Err(self.misfit()),
+                    // To send what the application has asked for.
+                    Err(Stopped::Interrupted) if !self.must_stop(wake) => continue,
                     Err(stopped) => return Err(self.stopped(stopped)),
                 },
             };
@@ -358,11 +433,18 @@ impl RtmpSrc {
                 buffer_length: own.buffer_length,
             },
             chunk_size: DEFAULT_CHUNK_SIZE,
-            stop_commands: session::StopCommands::default(),
+            stop_commands: session::StopCommands {
+                fc_unpublish: false,
+                close_stream: true,
+                delete_stream: true,
+            },
             idle_timeout: own.idle_timeout(),
             support: Support::DECODE,
-            receive_audio: wish.takes(TrackKind::Audio),
-            receive_video: wish.takes(TrackKind::Video),
+            receive_audio: wish.takes(TrackKind::Audio) && own.receive_audio,
+            receive_video: wish.takes(TrackKind::Video) && own.receive_video,
+            subscribe: own.subscribe.clone(),
+            playlist: own.playlist,
+            is_hasty: !own.is_live,
         })
     }
 
@@ -393,6 +475,21 @@ impl RtmpSrc {
         match event {
             Event::Media(media) => return Ok(Some(media)),
             Event::Status(status) => self.tell(&status),
+            Event::Recorded(recording) => self.note_recording(recording),
+            Event::Resumed => lock(&self.stream).repeats.resume(),
+            Event::Switched => {
+                let mut stream = lock(&self.stream);
+                stream.tags.expect_other();
+                stream.repeats = Repeats::default();
+                stream.is_discont = true;
+            }
+            // The answer to a seek that nobody waits for any more.
+            Event::Sought(result) => {
+                if let Err(failure) = &result {
+                    self.tell_seek_failure(failure);
+                }
+                lock(&self.stream).jump();
+            }
             Event::Eof if lock(&self.stream).track.as_ref().is_some_and(Track::was_missed) => {
                 return Err(self.misfit());
             }
@@ -422,13 +519,12 @@ impl RtmpSrc {
                 };
                 return Err(self.lost(&error.into()));
             }
-            Event::SwfVerification(outcome) => {
-                gst::debug!(CAT, imp = self, "SWF verification: {outcome:?}");
-                if let Some(warning) = error::swf_unverified(outcome) {
-                    gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
-                }
-            }
-            Event::Connected | Event::Ready | Event::TokenWanted | Event::Requested(_) => {}
+            Event::SwfVerification(outcome) => self.note_swf_verification(outcome),
+            Event::Connected
+            | Event::Ready
+            | Event::TokenWanted
+            | Event::Requested(_)
+            | Event::Receives(..) => {}
         }
         Ok(None)
     }
@@ -442,8 +538,29 @@ impl RtmpSrc {
         }
     }
 
-    fn tell(&self, status: &Status) {
-        let url = self.url();
+    pub(super) fn note_swf_verification(&self, outcome: session::SwfVerification) {
+        gst::debug!(CAT, imp = self, "SWF verification: {outcome:?}");
+        if let Some(warning) = error::swf_unverified(outcome) {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
+        }
+    }
+
+    /// Whether the base class wants the thread back. If not, it was woken to send something.
+    pub(super) fn must_stop(&self, wake: &Wake) -> bool {
+        if !self.is_unlocked.load(Ordering::SeqCst) {
+            wake.reset();
+            // Unlocked meanwhile, which the reset may have undone.
+            if self.is_unlocked.load(Ordering::SeqCst) {
+                wake.wake();
+            }
+        }
+        self.is_unlocked.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn tell(&self, status: &Status) {
+        let mut url = RtmpUrl::clone(&self.url());
+        // Of streams that were asked for since.
+        url.mask_names_of(lock(&self.settings).0.url());
         gst::debug!(CAT, imp = self, "the server says {}", url.scrub(&status.code));
         post_status(self.obj().upcast_ref(), &url, status);
     }
@@ -469,11 +586,8 @@ impl RtmpSrc {
                     // Through the base class, which keeps them behind the segment.
                     self.parent_send_event(gst::event::Tag::new(tags));
                 }
-                Item::Segment(Segment { start, base }) => {
-                    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
-                    segment.set_start(time(start));
-                    segment.set_position(time(start));
-                    segment.set_base(base);
+                Item::Segment(segment) => {
+                    let segment = self.segment(segment);
                     gst::debug!(CAT, imp = self, "segment {segment:?}");
                     if let Err(error) = self.obj().new_segment(segment.upcast_ref()) {
                         gst::warning!(CAT, imp = self, "no new segment: {error}");
@@ -483,39 +597,8 @@ impl RtmpSrc {
         }
     }
 
-    /// Whether a server that has cached frames is about to send them, and the user wants the last one first.
-    fn begins_burst(&self, batch: &[Media]) -> bool {
-        let wants_edge = {
-            let settings = lock(&self.settings);
-            settings.1.is_live && settings.1.start_mode == StartMode::LowestLatency
-        };
-        wants_edge && lock(&self.stream).wants_segment && batch.iter().any(is_frame)
-    }
-
-    /// Takes what comes in one burst. What ends it, other than time, is met again by the streaming thread.
-    fn gather(&self, connection: &Connection, wake: &Wake, mut take: impl FnMut(Media)) {
-        let mut burst = Burst::new(Instant::now());
-        while let Some(deadline) = burst.deadline(Instant::now()) {
-            match connection.next_event(wake, Some(deadline)) {
-                Ok(Event::Media(media)) if !lock(&self.stream).wants(&media) => {}
-                Ok(Event::Media(media)) => {
-                    if is_frame(&media) {
-                        burst.note(media.timestamp);
-                    }
-                    take(media);
-                }
-                Ok(Event::Status(status)) => self.tell(&status),
-                Ok(event) => {
-                    lock(&self.stream).next = Some(event);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-    }
-
     /// Makes buffers of messages, and of what they change.
-    fn put_out(&self, batch: impl IntoIterator<Item = Media>) {
+    pub(super) fn put_out(&self, batch: impl IntoIterator<Item = Media>) {
         let (is_live, start_mode) = {
             let settings = lock(&self.settings);
             (settings.1.is_live, settings.1.start_mode)
@@ -527,7 +610,14 @@ impl RtmpSrc {
             gst::ClockTime::ZERO
         };
         let mut stream = lock(&self.stream);
+        // A seek has everything start at running time 0.
+        let now = if stream.sought.is_some() {
+            gst::ClockTime::ZERO
+        } else {
+            now
+        };
         let has_started = stream.tags.has_started();
+        let duration = stream.duration();
         let mut outputs = std::mem::take(&mut stream.outputs);
         outputs.extend(batch.into_iter().map(|media| stream.tags.push(media)));
         let frames = || outputs.iter().flat_map(Output::frames);
@@ -545,7 +635,13 @@ impl RtmpSrc {
             }
             if output.has_frame() {
                 if let (true, Some(start)) = (stream.wants_segment, edge) {
-                    stream.start_segment(Segment { start, base: now });
+                    let recorded = self.position(&mut stream, start);
+                    let base = now;
+                    stream.start_segment(Segment {
+                        start,
+                        base,
+                        recorded,
+                    });
                 }
                 if let Some(header) = header.take() {
                     stream.put_buffer(header);
@@ -556,7 +652,13 @@ impl RtmpSrc {
                 && stream.segment.is_some_and(|segment| segment.due(start) < now)
             {
                 // While the sender was away the pipeline's time went on.
-                let segment = Segment { start, base: now };
+                let recorded = stream.segment.and_then(|segment| segment.recorded);
+                let base = now;
+                let segment = Segment {
+                    start,
+                    base,
+                    recorded,
+                };
                 stream.segment = Some(segment);
                 stream.ready.push_back(Item::Segment(segment));
             }
@@ -566,77 +668,11 @@ impl RtmpSrc {
             stream.tags.recycle(output.tags);
         }
         stream.outputs = outputs;
-    }
-
-    /// After a pause, or a start that took long, a live stream goes on where it is by now: what came meanwhile is
-    /// dropped, but for its headers and what is needed to decode its end.
-    fn catch_up(&self, connection: &Connection, wake: &Wake) {
-        let (is_live, latency) = {
-            let settings = lock(&self.settings);
-            (settings.1.is_live, settings.1.latency)
-        };
-        let untaken = {
-            let mut stream = lock(&self.stream);
-            let is_stale = stream
-                .connected
-                .is_some_and(|connected| connected.elapsed() > STALE);
-            if !(stream.tags.has_started() || is_live && is_stale) {
-                return;
-            }
-            stream.wants_segment = true;
-            stream.is_discont = true;
-            if !is_live {
-                return;
-            }
-            let mut segment = stream.segment;
-            let waiting = stream.ready.len();
-            stream.ready.retain(|item| match item {
-                Item::Caps(_) | Item::Tags(_) => true,
-                Item::Segment(_) => {
-                    segment = None;
-                    false
-                }
-                Item::Buffer(buffer) => buffer.flags().contains(gst::BufferFlags::HEADER),
-            });
-            stream.segment = segment;
-            waiting - stream.ready.len()
-        };
-        let mut backlog = Vec::new();
-        self.gather(connection, wake, |media| backlog.push(media));
-        // Counted from what was put out last, since the connection throws away what is too much to keep.
-        let newest = lock(&self.stream).tags.newest();
-        let frames = backlog.iter().filter(|media| is_frame(media));
-        let is_jitter = frames
-            .map(|media| media.timestamp)
-            .all(|timestamp| newest.is_some_and(|newest| timestamp.since(newest).unsigned_abs() <= latency));
-        let was_flushed = self.flushed.swap(false, Ordering::Relaxed);
-        if !was_flushed && untaken == 0 && is_jitter {
-            self.put_out(backlog);
-            return;
+        let has_changed = stream.duration() != duration;
+        drop(stream);
+        if has_changed {
+            self.tell_duration();
         }
-        let gathered = backlog.len();
-        let mut kept = Vec::new();
-        let mut has_video = lock(&self.stream).tags.has_video();
-        let mut can_start = false;
-        for media in backlog {
-            has_video |= media.kind == MediaKind::Video;
-            let is_start = if has_video {
-                is_key_frame(&media)
-            } else {
-                is_frame(&media)
-            };
-            if is_start {
-                kept.retain(|media| !is_frame(media));
-                can_start = true;
-            }
-            if can_start || !is_frame(&media) {
-                kept.push(media);
-            }
-        }
-        let dropped = untaken + gathered - kept.len();
-        gst::info!(CAT, imp = self, "dropped {dropped} messages of the pause");
-        lock(&self.stream).wants_key_frame = !can_start;
-        self.put_out(kept);
     }
 
     /// Warns of packets that were left out, and fails if the stream lacks what downstream wants; until when to wait for

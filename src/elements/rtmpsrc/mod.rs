@@ -5,7 +5,10 @@ use gst::prelude::*;
 
 mod burst;
 mod imp;
+mod live;
+mod orders;
 mod properties;
+mod seek;
 mod stream;
 mod tags;
 mod track;

@@ -6,6 +6,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use crate::elements::enums::{PlayStart, StartMode};
+use crate::url::Secret;
 
 /// Latency that is reported by default: what a network without trouble varies by.
 const DEFAULT_LATENCY: u32 = 200;
@@ -13,7 +14,7 @@ const DEFAULT_LATENCY: u32 = 200;
 /// Client buffer that servers of recorded streams send ahead by; rtmp2src's and librtmp's figure.
 const DEFAULT_BUFFER_LENGTH: u32 = 30_000;
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct SrcSettings {
     pub(super) is_live: bool,
     pub(super) latency: u32,
@@ -22,6 +23,10 @@ pub(super) struct SrcSettings {
     pub(super) buffer_length: u32,
     pub(super) idle_timeout: u32,
     pub(super) no_eof_is_error: bool,
+    pub(super) receive_audio: bool,
+    pub(super) receive_video: bool,
+    pub(super) subscribe: Option<Secret>,
+    pub(super) playlist: bool,
 }
 
 impl Default for SrcSettings {
@@ -34,6 +39,10 @@ impl Default for SrcSettings {
             buffer_length: DEFAULT_BUFFER_LENGTH,
             idle_timeout: 0,
             no_eof_is_error: true,
+            receive_audio: true,
+            receive_video: true,
+            subscribe: None,
+            playlist: false,
         }
     }
 }
@@ -54,6 +63,13 @@ impl SrcSettings {
             "buffer-length" => self.buffer_length = value.get().unwrap_or(DEFAULT_BUFFER_LENGTH),
             "idle-timeout" => self.idle_timeout = value.get().unwrap_or_default(),
             "no-eof-is-error" => self.no_eof_is_error = value.get().unwrap_or(true),
+            "receive-audio" => self.receive_audio = value.get().unwrap_or(true),
+            "receive-video" => self.receive_video = value.get().unwrap_or(true),
+            "subscribe" => {
+                let name = value.get::<Option<String>>().ok().flatten();
+                self.subscribe = name.map(Secret::from);
+            }
+            "playlist" => self.playlist = value.get().unwrap_or_default(),
             _ => return false,
         }
         true
@@ -69,6 +85,14 @@ impl SrcSettings {
             "buffer-length" => self.buffer_length.to_value(),
             "idle-timeout" => self.idle_timeout.to_value(),
             "no-eof-is-error" => self.no_eof_is_error.to_value(),
+            "receive-audio" => self.receive_audio.to_value(),
+            "receive-video" => self.receive_video.to_value(),
+            "subscribe" => self
+                .subscribe
+                .as_ref()
+                .map(|name| name.expose().to_owned())
+                .to_value(),
+            "playlist" => self.playlist.to_value(),
             _ => return None,
         })
     }
@@ -114,6 +138,32 @@ pub(super) fn own() -> Vec<glib::ParamSpec> {
             .nick("No EOF is error")
             .blurb("Whether a connection that is lost without the stream's end is an error; if not, EOS")
             .default_value(true)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("receive-audio")
+            .nick("Receive audio")
+            .blurb(
+                "Whether the server is to send audio (receiveAudio); if it does all the same, it is dropped",
+            )
+            .default_value(true)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("receive-video")
+            .nick("Receive video")
+            .blurb(
+                "Whether the server is to send video (receiveVideo); if it does all the same, it is dropped",
+            )
+            .default_value(true)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder("subscribe")
+            .nick("Subscribe")
+            .blurb("Name that FCSubscribe announces before play; the stream's for play-start=live, else none")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("playlist")
+            .nick("Playlist")
+            .blurb("Whether set_playlist with the stream's name precedes play")
             .mutable_ready()
             .build(),
     ]

@@ -9,7 +9,8 @@ use gst::prelude::*;
 use super::tags::{FlvTag, Output, Tags, is_frame, is_key_frame};
 use super::track::Track;
 use crate::elements::track::clock_time_of_millis;
-use crate::session::{Event, Media, MediaKind};
+use crate::session::{Event, Media, MediaKind, Recording};
+use crate::timestamp::Timestamp;
 
 /// Tags of at most this size are put in one piece: a copy of them costs less than two more memories.
 const SMALL_TAG: usize = 512;
@@ -29,6 +30,16 @@ pub(super) struct Stream {
     pub(super) wants_segment: bool,
     /// Frames are dropped until one at which decoding can start.
     pub(super) wants_key_frame: bool,
+    /// The same of pictures, while sound goes on.
+    pub(super) wants_key_picture: bool,
+    /// What is known of the stream if it is a recording.
+    pub(super) recording: Option<Recording>,
+    /// Where the next segment starts, if a seek has said so.
+    pub(super) sought: Option<Position>,
+    /// The frames that came last before a pause: a server may send them once more.
+    pub(super) repeats: Repeats,
+    /// What the user wants of what downstream takes.
+    pub(super) receives: Receives,
     pub(super) is_discont: bool,
     /// What came at the end of a burst.
     pub(super) next: Option<Event>,
@@ -53,6 +64,20 @@ pub(super) struct Segment {
     pub(super) start: i64,
     /// Running time at which `start` is due.
     pub(super) base: gst::ClockTime,
+    /// What else there is to it in a recording.
+    pub(super) recorded: Option<Position>,
+}
+
+/// A position in a recording, as the user wants it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    /// The segment starts here, exactly, although it takes earlier frames to show what is there.
+    pub(super) exact: Option<gst::ClockTime>,
+    /// The key frame, in milliseconds, that the server was to go to.
+    pub(super) key_frame: Option<u32>,
+    /// And ends here.
+    pub(super) stop: Option<gst::ClockTime>,
+    pub(super) flags: gst::SegmentFlags,
 }
 
 impl Segment {
@@ -63,11 +88,124 @@ impl Segment {
     }
 }
 
+/// The kinds of media that are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Receives {
+    pub(super) audio: bool,
+    pub(super) video: bool,
+}
+
+impl Default for Receives {
+    fn default() -> Self {
+        Self {
+            audio: true,
+            video: true,
+        }
+    }
+}
+
+impl Receives {
+    pub(super) const fn includes(self, kind: MediaKind) -> bool {
+        match kind {
+            MediaKind::Audio => self.audio,
+            MediaKind::Video => self.video,
+            MediaKind::Data => true,
+        }
+    }
+}
+
+/// Tells frames that a server sends once more after a pause.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Repeats {
+    audio: Latest,
+    video: Latest,
+}
+
+/// The latest frame of a kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Latest {
+    at: Option<Timestamp>,
+    /// Nothing later has come since the pause.
+    is_awaited: bool,
+}
+
+impl Repeats {
+    /// The stream goes on after a pause.
+    pub(super) const fn resume(&mut self) {
+        self.audio.is_awaited = self.audio.at.is_some();
+        self.video.is_awaited = self.video.at.is_some();
+    }
+
+    /// Whether a frame has come before.
+    fn is_repeat(&mut self, media: &Media) -> bool {
+        let latest = match media.kind {
+            MediaKind::Audio => &mut self.audio,
+            MediaKind::Video => &mut self.video,
+            MediaKind::Data => return false,
+        };
+        if latest.is_awaited && latest.at.is_some_and(|at| media.timestamp.since(at) <= 0) {
+            return true;
+        }
+        *latest = Latest {
+            at: Some(media.timestamp),
+            is_awaited: false,
+        };
+        false
+    }
+}
+
 impl Stream {
+    /// Makes ready for the stream to go on elsewhere: what waits is not wanted, but for headers.
+    pub(super) fn forget_frames(&mut self) {
+        self.ready.retain(|item| match item {
+            Item::Caps(_) | Item::Tags(_) => true,
+            Item::Segment(_) => false,
+            Item::Buffer(buffer) => buffer.flags().contains(gst::BufferFlags::HEADER),
+        });
+        if matches!(&self.next, Some(Event::Media(media)) if is_frame(media)) {
+            self.next = None;
+        }
+        self.segment = None;
+        self.wants_segment = true;
+        self.is_discont = true;
+    }
+
+    /// The stream goes on elsewhere, with its next frame.
+    pub(super) fn jump(&mut self) {
+        self.forget_frames();
+        self.tags.jump();
+        self.repeats = Repeats::default();
+        self.wants_key_frame = self.tags.has_video() && self.receives.video;
+    }
+
+    /// Length of the stream, if it has one.
+    pub(super) fn duration(&self) -> Option<gst::ClockTime> {
+        let recording = self.recording?;
+        let seconds = || {
+            let seconds = self.tags.length()?;
+            std::time::Duration::try_from_secs_f64(seconds).ok()
+        };
+        let length = recording.length.or_else(seconds)?;
+        gst::ClockTime::try_from(length).ok()
+    }
+
     /// Whether a message is of use, or comes before the key frame that is awaited.
     fn accepts(&mut self, media: &Media) -> bool {
-        if self.wants_key_frame && is_frame(media) {
-            let can_start = is_key_frame(media) || (media.kind == MediaKind::Audio && !self.tags.has_video());
+        if !is_frame(media) {
+            return true;
+        }
+        if !self.receives.includes(media.kind) || self.repeats.is_repeat(media) {
+            return false;
+        }
+        if self.wants_key_picture && media.kind == MediaKind::Video {
+            if !is_key_frame(media) {
+                return false;
+            }
+            self.wants_key_picture = false;
+        }
+        if self.wants_key_frame {
+            let has_video = self.tags.has_video() && self.receives.video;
+            let can_start = is_key_frame(media) || (media.kind == MediaKind::Audio && !has_video);
             self.wants_key_frame = !can_start;
             return can_start;
         }

@@ -22,6 +22,9 @@ const RESTART: i64 = 2000;
 /// downstream waits so long for the next frame.
 const LONGEST_LIVE_GAP: i64 = 10_000;
 
+/// Where one stream follows on another by the user's wish, a longer step is the other's epoch.
+const LONGEST_SEAM: i64 = 1000;
+
 /// Messages that are held back until the first frame; more of them are not headers.
 const MAX_HELD: usize = 64;
 
@@ -67,7 +70,18 @@ pub(super) struct Tags {
     newest: Option<Timestamp>,
     /// The longest step forward that is believed, if there is one.
     longest_gap: Option<i64>,
+    has_started: bool,
+    /// The next step of any length is the begin of another stream.
+    expects_other: bool,
     has_video: bool,
+    /// Kinds that the user does without.
+    without_audio: bool,
+    without_video: bool,
+    /// Length of the stream in seconds, and times of its key frames in milliseconds, as its metadata has them.
+    length: Option<f64>,
+    key_frames: Vec<u32>,
+    /// Whether the server goes to the key frame behind a position, even behind that of a key frame.
+    lands_behind: bool,
     held: Vec<Media>,
     /// Room for the tags of the next message: an allocation less for each.
     room: Vec<FlvTag>,
@@ -142,9 +156,29 @@ impl Output {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
+fn millis(seconds: f64) -> Option<u32> {
+    let millis = (seconds * 1000.0).round();
+    (0.0..=f64::from(u32::MAX))
+        .contains(&millis)
+        .then_some(millis as u32)
+}
+
 /// Whether a message is audio or video proper.
 pub(super) fn is_frame(media: &Media) -> bool {
     matches!(Role::of(media), Role::Frame { .. })
+}
+
+/// Whether a message is what later ones need: metadata or a sequence header.
+pub(super) fn is_header(media: &Media) -> bool {
+    matches!(
+        Role::of(media),
+        Role::Metadata | Role::AudioHeader | Role::VideoHeader
+    )
 }
 
 /// Whether a message is a picture at which decoding can start.
@@ -163,7 +197,72 @@ impl Tags {
 
     /// Whether a frame has been put out.
     pub(super) const fn has_started(&self) -> bool {
-        self.last.is_some()
+        self.has_started
+    }
+
+    /// The stream goes on elsewhere: the next frame is where its timestamp says.
+    pub(super) const fn jump(&mut self) {
+        self.timeline = Timeline::new();
+        self.offset = 0;
+        self.last = None;
+        self.newest = None;
+        self.expects_other = false;
+    }
+
+    /// Another stream follows on this one, with timestamps that may be of another epoch.
+    pub(super) const fn expect_other(&mut self) {
+        self.expects_other = true;
+    }
+
+    /// Says which kinds there will be nothing of, whatever the metadata promises.
+    pub(super) const fn do_without(&mut self, audio: bool, video: bool) {
+        self.without_audio = audio;
+        self.without_video = video;
+    }
+
+    /// The key frame that `flags` mean by a position in milliseconds, if the metadata has a list of them.
+    pub(super) fn key_frame(&self, position: u32, flags: gst::SeekFlags) -> Option<u32> {
+        let before = self.key_frames.iter().rfind(|time| **time <= position).copied();
+        let after = self.key_frames.iter().find(|time| **time >= position).copied();
+        let snaps = |snap| flags.contains(gst::SeekFlags::KEY_UNIT) && flags.contains(snap);
+        let found = if snaps(gst::SeekFlags::SNAP_NEAREST) {
+            [before, after]
+                .into_iter()
+                .flatten()
+                .min_by_key(|time| time.abs_diff(position))
+        } else if snaps(gst::SeekFlags::SNAP_AFTER) {
+            after.or(before)
+        } else {
+            before
+        };
+        found.or(after)
+    }
+
+    /// The position to ask for so that the server goes to a key frame of the list. Most go to the last that is not
+    /// behind a position, nginx-rtmp to the first that is, unless the position is 0.
+    pub(super) fn position_of(&self, key_frame: u32) -> u32 {
+        let earlier = self.key_frames.iter().rfind(|time| **time < key_frame);
+        match earlier {
+            Some(earlier) if self.lands_behind => *earlier,
+            _ => key_frame,
+        }
+    }
+
+    /// The server has gone to `landed` when it was to go to a key frame of the list: one off tells its way.
+    pub(super) fn learn_landing(&mut self, key_frame: u32, landed: i64) {
+        let later = self.key_frames.iter().find(|time| **time > key_frame);
+        let earlier = self.key_frames.iter().rfind(|time| **time < key_frame);
+        let is_landed = |time: Option<&u32>| time.is_some_and(|time| i64::from(*time) == landed);
+        if is_landed(later) {
+            self.lands_behind = true;
+        } else if is_landed(earlier) {
+            self.lands_behind = false;
+        }
+    }
+
+    /// Length of the stream in seconds, as its metadata has it.
+    pub(super) const fn length(&self) -> Option<f64> {
+        self.length
     }
 
     /// The sender's timestamp of the frame that was put out last.
@@ -191,6 +290,7 @@ impl Tags {
         let (audio, video) = (said(Metadata::has_audio), said(Metadata::has_video));
         let has_audio = self.audio_header.is_some() || audio.unwrap_or(video != Some(true));
         let has_video = self.video_header.is_some() || video.unwrap_or(audio != Some(true));
+        let (has_audio, has_video) = (has_audio && !self.without_audio, has_video && !self.without_video);
         // Metadata that denies both is not believed.
         let denied = !has_audio && !has_video;
         FileHeader {
@@ -217,14 +317,15 @@ impl Tags {
             return output;
         }
         self.has_video |= media.kind == MediaKind::Video;
-        if !self.has_started() && !matches!(role, Role::Frame { .. }) {
+        if !self.has_started && !matches!(role, Role::Frame { .. }) {
             if self.held.len() < MAX_HELD {
                 self.held.push(media);
             }
             return output;
         }
         let mut changed = false;
-        if !self.has_started() {
+        if !self.has_started {
+            self.has_started = true;
             let first = i64::from(media.timestamp.millis());
             self.offset = if first >= SIGNED_LIMIT { -first } else { 0 };
             let first = self.place(media.timestamp, &mut output);
@@ -253,10 +354,16 @@ impl Tags {
     fn place(&mut self, timestamp: Timestamp, output: &mut Output) -> i64 {
         self.newest = Some(timestamp);
         let mut at = self.timeline.place(timestamp).saturating_add(self.offset);
+        let (longest_back, longest_gap) = if self.expects_other {
+            (0, Some(LONGEST_SEAM))
+        } else {
+            (RESTART, self.longest_gap)
+        };
         if let Some(last) = self.last
-            && (at < last.saturating_sub(RESTART)
-                || self.longest_gap.is_some_and(|gap| at > last.saturating_add(gap)))
+            && (at < last.saturating_sub(longest_back)
+                || longest_gap.is_some_and(|gap| at > last.saturating_add(gap)))
         {
+            self.expects_other = false;
             self.offset = self.offset.saturating_add(last.saturating_sub(at));
             at = last;
             output.is_restart = true;
@@ -276,6 +383,13 @@ impl Tags {
         };
         if slot.as_ref() == Some(&media.body) {
             return false;
+        }
+        if role == Role::Metadata {
+            let said = Metadata::parse(media.body.clone()).map(|metadata| metadata.recording());
+            let said = said.unwrap_or_default();
+            self.length = said.duration.filter(|length| length.is_finite() && *length > 0.0);
+            self.key_frames = said.keyframes.iter().filter_map(|key| millis(key.time)).collect();
+            self.key_frames.sort_unstable();
         }
         // A copy, since a slice would keep the whole receive buffer for as long as the stream lasts.
         *slot = Some(Bytes::copy_from_slice(&media.body));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::stream::{Item, time};
+use super::stream::{Item, Receives, time};
 use super::tags::FlvTag;
 use crate::elements::caps;
 use crate::elements::track::{
@@ -157,6 +157,14 @@ impl Track {
                 }
                 *prospect != Prospect::Unwanted
             }
+        }
+    }
+
+    /// The kinds that are of use.
+    pub(super) fn kinds(&self) -> Receives {
+        Receives {
+            audio: self.audio != Prospect::Unwanted,
+            video: self.video != Prospect::Unwanted,
         }
     }
 

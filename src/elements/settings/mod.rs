@@ -96,6 +96,11 @@ pub(super) struct Role {
     pub(super) support: Support,
     pub(super) receive_audio: bool,
     pub(super) receive_video: bool,
+    /// What only a player says.
+    pub(super) subscribe: Option<Secret>,
+    pub(super) playlist: bool,
+    /// Whether what is played is wanted as soon as it can be had.
+    pub(super) is_hasty: bool,
 }
 
 impl Settings {
@@ -115,6 +120,19 @@ impl Settings {
         let of_property = Duration::from_secs(self.timeout.into());
         let timeout = self.url.options().timeout.unwrap_or(of_property);
         (!timeout.is_zero()).then_some(timeout)
+    }
+
+    /// Has one more name masked in what is shown.
+    pub(super) fn mask_name(&mut self, name: Secret) {
+        self.url.mask_name(name);
+    }
+
+    /// Where in a recording the location says that playing ends.
+    pub(super) fn stop(&self) -> Option<Duration> {
+        let options = self.url.options();
+        options
+            .stop
+            .filter(|stop| *stop > options.start.unwrap_or_default())
     }
 
     /// Replaces the location and every part that was set before.
@@ -259,9 +277,7 @@ impl Settings {
         let scheme = self.url.scheme();
         [
             (scheme == Scheme::Rtmfp, "rtmfp"),
-            (options.playlist == Some(true), "the location option playlist"),
             (options.weeb.is_some(), "the location option weeb"),
-            (options.stop.is_some(), "the location option stop"),
         ]
         .into_iter()
         .find_map(|(asked, what)| asked.then_some(what))
@@ -293,10 +309,10 @@ impl Settings {
             if options.live == Some(true) {
                 *start = PlayStart::Live;
             } else if let Some(at) = options.start {
-                *start = PlayStart::Recorded(at.as_secs_f64());
+                *start = PlayStart::Recorded(millis(at));
             }
             if let Some(buffer) = options.buffer {
-                *buffer_length = u32::try_from(buffer.as_millis()).unwrap_or(u32::MAX);
+                *buffer_length = millis(buffer);
             }
         }
         let mut config = ClientConfig::new(
@@ -308,12 +324,18 @@ impl Settings {
         );
         self.login.apply(&mut url, &mut config).map_err(unusable)?;
         config.redirects = self.redirects.policy();
-        let exposed = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
         self.player.apply(options, &mut config)?;
         if self.url.scheme().is_rtmpe() {
             config.handshake = Style::Rtmpe;
         }
-        config.subscribe = exposed(&options.subscribe).map(Text::from);
+        let subscribe = role.subscribe.as_ref().or(options.subscribe.as_ref());
+        config.subscribe = subscribe.map(|name| Text::from(name.expose()));
+        config.playlist = role.playlist || options.playlist == Some(true);
+        config.renews_buffer = role.is_hasty;
+        config.play_length = self.stop().map(|stop| {
+            let start = options.start.unwrap_or_default();
+            millis(stop.saturating_sub(start))
+        });
         config.connect_arguments = options.connect_args.values().to_vec();
         for arguments in [&self.extra_connect_args, &self.connect_args]
             .into_iter()
@@ -342,6 +364,10 @@ impl Settings {
         };
         Ok((target, Arc::new(config), url))
     }
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// The shared properties, as `gst-inspect-1.0` shows them.

@@ -147,7 +147,7 @@ fn every_option_finds_its_place_on_the_wire() {
             delete_stream: true,
         },
         ..client_config(Intent::Play {
-            start: PlayStart::Recorded(1.5),
+            start: PlayStart::Recorded(1500),
             buffer_length: 100,
         })
     };
@@ -171,7 +171,8 @@ fn every_option_finds_its_place_on_the_wire() {
         script.hear(),
         [
             r#"3/0 FCSubscribe(3, null, "cdn")"#,
-            r#"8/77 play(4, null, "key", 1.5)"#,
+            r#"3/0 getStreamLength(4, null, "key")"#,
+            r#"8/77 play(5, null, "key", 1500)"#,
             "2/0 SetBufferLength { stream_id: 77, millis: 100 }",
         ]
     );
@@ -179,7 +180,7 @@ fn every_option_finds_its_place_on_the_wire() {
     // A player has nothing to unpublish.
     assert_eq!(
         script.hear(),
-        ["8/77 closeStream(0, null)", "3/0 deleteStream(5, null, 77)"]
+        ["8/77 closeStream(0, null)", "3/0 deleteStream(6, null, 77)"]
     );
 
     let config = ClientConfig {

@@ -5,6 +5,7 @@ mod client;
 mod hostile;
 mod one_flight;
 mod pair;
+mod playback;
 mod quirks;
 mod random;
 mod rtmpe;
@@ -305,7 +306,22 @@ fn describe(event: Event) -> String {
         Event::Requested(request) => match request {
             Request::Connect { application, .. } => format!("asks to connect to {application:?}"),
             Request::Publish { stream, kind } => format!("asks to publish {stream:?} {kind:?}"),
-            Request::Play { stream, start } => format!("asks to play {stream:?} {start}"),
+            Request::Play {
+                stream,
+                start,
+                length: -1.0,
+            } => format!("asks to play {stream:?} {start}"),
+            Request::Play {
+                stream,
+                start,
+                length,
+            } => format!("asks to play {stream:?} {start} {length}"),
+            Request::Seek { position } => format!("asks to seek {position}"),
+            Request::Pause { paused, position } => format!("asks to pause {paused} {position}"),
+            Request::Switch(switch) => {
+                format!("asks to {:?} to {:?}", switch.transition, switch.stream.0)
+            }
+            Request::Length { stream } => format!("asks for the length of {stream:?}"),
         },
         Event::Media(media) => {
             format!(
@@ -315,6 +331,13 @@ fn describe(event: Event) -> String {
                 media.len()
             )
         }
+        Event::Receives(kind, wanted) => format!("receives {kind:?} {wanted}"),
+        Event::Sought(Ok(())) => "sought".to_owned(),
+        Event::Sought(Err(SeekFailure::Refused(status))) => format!("refused to seek by {}", status.code),
+        Event::Sought(Err(SeekFailure::Unanswered)) => "unanswered seek".to_owned(),
+        Event::Resumed => "resumed".to_owned(),
+        Event::Switched => "switched".to_owned(),
+        Event::Recorded(Recording { length }) => format!("recorded {length:?}"),
         Event::Status(status) => format!("status {}", status.code),
         Event::SwfVerification(outcome) => format!("SWF verification: {outcome:?}"),
         Event::TokenWanted => "token wanted".to_owned(),

@@ -82,7 +82,12 @@ fn nginx_plays_a_file_to_its_end_twice() {
     script.say(1, type_id::VIDEO, 0, &[0x17, 0]).unwrap();
     assert_eq!(
         script.told(),
-        ["ready", "status NetStream.Play.Start", "Video at 0 of 2 bytes"]
+        [
+            "ready",
+            "status NetStream.Play.Start",
+            "recorded None",
+            "Video at 0 of 2 bytes"
+        ]
     );
     for expected in [
         &[

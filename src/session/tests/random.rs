@@ -40,9 +40,10 @@ enum Step {
     EndStream,
     Send,
     Answer(bool),
+    Order(usize),
 }
 
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "_result",
     "_error",
     "onStatus",
@@ -65,13 +66,14 @@ const NAMES: [&str; 26] = [
     "receiveVideo",
     "seek",
     "pause",
+    "play2",
     "getStreamLength",
     "_checkbw",
     "unheard",
     "",
 ];
 
-const CODES: [&str; 12] = [
+const CODES: [&str; 17] = [
     "NetConnection.Connect.Success",
     "NetConnection.Connect.Rejected",
     "NetConnection.Connect.Closed",
@@ -83,6 +85,11 @@ const CODES: [&str; 12] = [
     "NetStream.Play.StreamNotFound",
     "NetStream.Failed",
     "NetStream.Seek.Failed",
+    "NetStream.Seek.Notify",
+    "NetStream.Pause.Notify",
+    "NetStream.Unpause.Notify",
+    "NetStream.Play.Transition",
+    "NetStream.Play.PublishNotify",
     "",
 ];
 
@@ -119,6 +126,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::EndStream),
         3 => Just(Step::Send),
         9 => prop::bool::weighted(0.8).prop_map(Step::Answer),
+        4 => (0_usize..5).prop_map(Step::Order),
     ]
 }
 
@@ -187,6 +195,19 @@ impl Step {
                     Err(error) => Err(error),
                 }
             }
+            Self::Order(which) => {
+                let order = match which {
+                    0 => Order::Seek(1000),
+                    1 => Order::Pause(true),
+                    2 => Order::Pause(false),
+                    3 => Order::Receive(MediaKind::Video, false),
+                    _ => Order::Switch(Switch::default()),
+                };
+                match script.session.order(script.now, &order) {
+                    Ok(()) | Err(Error::ApiMisuse(_)) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            }
             Self::Answer(yes) => {
                 let Some(request) = asked.take() else {
                     return Ok(());
@@ -247,7 +268,16 @@ fn check(mut script: Script, progress: Progress, steps: Vec<Step>) {
                     closed = true;
                     assert_eq!(phase, Phase::Closing);
                 }
-                Event::Status(_) | Event::SwfVerification(_) | Event::TokenWanted => assert!(is_client),
+                Event::Sought(_) | Event::Switched => {
+                    assert!(is_client);
+                    flowing = true;
+                }
+                Event::Receives(..) => assert!(!is_client),
+                Event::Status(_)
+                | Event::SwfVerification(_)
+                | Event::TokenWanted
+                | Event::Resumed
+                | Event::Recorded(_) => assert!(is_client),
             }
         }
         // An owner is not told that the stream has ended which it has ended itself.

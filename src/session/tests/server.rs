@@ -168,6 +168,7 @@ fn play_is_answered_and_ends_when_the_stream_does() {
     let request = Request::Play {
         stream: "key".into(),
         start: -1.0,
+        length: -1.0,
     };
     script.session.answer(script.now, &request, Ok(())).unwrap();
     assert_eq!(
@@ -196,6 +197,7 @@ fn play_is_answered_and_ends_when_the_stream_does() {
     let request = Request::Play {
         stream: "other".into(),
         start: -2.0,
+        length: -1.0,
     };
     script.session.answer(script.now, &request, Ok(())).unwrap();
     script.hear();
@@ -266,6 +268,7 @@ fn answers_have_to_fit() {
     let play = Request::Play {
         stream: "key".into(),
         start: -2.0,
+        length: -1.0,
     };
     let answer = |script: &mut Script, request| script.session.answer(script.now, request, Ok(()));
     assert!(matches!(answer(&mut script, &play), Err(Error::ApiMisuse(_))));
@@ -450,6 +453,175 @@ fn a_player_can_turn_audio_and_video_off_and_on() {
     script.command(1, &receive("receiveAudio", true)).unwrap();
     script.command(1, &receive("receiveVideo", true)).unwrap();
     assert_eq!(all(&mut script), ["audio", "video", "data"]);
+    assert_eq!(
+        script.told(),
+        [
+            "receives Audio false",
+            "receives Video false",
+            "receives Audio true",
+            "receives Video true"
+        ]
+    );
+}
+
+#[test]
+fn what_a_player_does_not_want_may_be_said_before_it_plays() {
+    let mut script = Script::connected(to_serve());
+    let refuse = Command::receive_audio(0.0, false);
+    script.command(1, &refuse).unwrap();
+    script.command(1, &Command::play(0.0, "key", -2.0)).unwrap();
+    script.told();
+    let request = Request::Play {
+        stream: "key".into(),
+        start: -2.0,
+        length: -1.0,
+    };
+    script.session.answer(script.now, &request, Ok(())).unwrap();
+    script.hear();
+    script.send(MediaKind::Audio).unwrap();
+    assert_eq!(script.hear(), [""; 0]);
+}
+
+fn status(level: &str, code: &str, description: &str) -> String {
+    format!(r#"8/1 onStatus(0, null, {{level: "{level}", code: "{code}", description: "{description}"}})"#)
+}
+
+/// What comes of a player's command that the application allows, and of one that it refuses.
+#[test]
+fn what_a_player_asks_for_is_the_applications_to_decide() {
+    let switch = Value::object([
+        ("oldStreamName", "key".into()),
+        ("streamName", "b".into()),
+        ("transition", "swap".into()),
+    ]);
+    for (command, asked, answers) in [
+        (
+            Command::seek(3.0, 1500),
+            "asks to seek 1500",
+            vec![
+                status("status", "NetStream.Seek.Notify", "seeking"),
+                "2/0 StreamBegin(1)".to_owned(),
+                status("status", "NetStream.Play.Start", "playing"),
+            ],
+        ),
+        (
+            Command::pause(3.0, true, 40),
+            "asks to pause true 40",
+            vec![status("status", "NetStream.Pause.Notify", "paused")],
+        ),
+        (
+            Command::pause(3.0, false, 40),
+            "asks to pause false 40",
+            vec![status("status", "NetStream.Unpause.Notify", "going on")],
+        ),
+        (
+            Command::play2(3.0, switch),
+            r#"asks to "swap" to "b""#,
+            vec![status(
+                "status",
+                "NetStream.Play.Transition",
+                "changing to another stream",
+            )],
+        ),
+        (
+            Command::get_stream_length(3.0, "key"),
+            r#"asks for the length of "key""#,
+            vec!["3/0 _result(3, null, 0)".to_owned()],
+        ),
+    ] {
+        let mut script = Script::playing();
+        script.command(1, &command).unwrap();
+        // What comes behind it waits.
+        script.command(1, &command).unwrap();
+        let mut request = None;
+        while let Some(event) = script.session.poll_event() {
+            let Event::Requested(is) = &event else {
+                panic!("{event:?}")
+            };
+            assert!(request.replace(is.clone()).is_none(), "one request at a time");
+            assert_eq!(describe(event), asked);
+        }
+        let request = request.expect("it asks");
+        script.session.answer(script.now, &request, Ok(())).unwrap();
+        assert_eq!(script.hear(), answers);
+        assert!(matches!(
+            script.session.answer(script.now, &request, Ok(())),
+            Err(Error::ApiMisuse(_))
+        ));
+        script.resume().unwrap();
+        assert_eq!(script.told(), [asked]);
+        let refusal = Status::new(Level::Error, "NetStream.Failed", "no");
+        script.session.answer(script.now, &request, Err(refusal)).unwrap();
+        let [answer] = &script.hear()[..] else {
+            panic!("one answer")
+        };
+        assert!(answer.contains(r#"code: "NetStream.Failed""#), "{answer}");
+    }
+}
+
+#[test]
+fn a_recording_has_a_length_and_ends_without_ending_the_stream() {
+    let mut script = Script::playing();
+    script.session.tell_recorded(script.now);
+    script
+        .command(0, &Command::get_stream_length(3.0, "key"))
+        .unwrap();
+    script.session.answer_length(script.now, 12.5).unwrap();
+    assert_eq!(
+        script.hear(),
+        ["2/0 StreamIsRecorded(1)", "3/0 _result(3, null, 12.5)"]
+    );
+    assert!(matches!(
+        script.session.answer_length(script.now, 12.5),
+        Err(Error::ApiMisuse(_))
+    ));
+    script.told();
+    script.session.complete_stream(script.now, 12.5).unwrap();
+    let said = script.hear();
+    assert_eq!(said.first().map(String::as_str), Some("2/0 StreamEof(1)"));
+    assert!(said[1].starts_with("8/1 data at 0"), "{said:?}");
+    assert_eq!(
+        said.get(2),
+        Some(&status("status", "NetStream.Play.Stop", "all of it was played"))
+    );
+    // And one can seek in it.
+    script.command(1, &Command::seek(4.0, 0)).unwrap();
+    assert_eq!(script.told(), ["asks to seek 0"]);
+}
+
+#[test]
+fn positions_that_are_none_are_refused() {
+    for position in [
+        Value::Number(-1.0),
+        Value::Number(f64::NAN),
+        Value::Number(1e10),
+        Value::Null,
+    ] {
+        let mut script = Script::playing();
+        let seek = Command::new("seek", 0.0, Value::Null, vec![position]);
+        script.command(1, &seek).unwrap();
+        assert_eq!(script.told(), [""; 0]);
+        assert_eq!(
+            script.hear(),
+            [status("error", "NetStream.Seek.InvalidTime", "no position")]
+        );
+    }
+}
+
+#[test]
+fn events_that_nobody_takes_hold_the_input_back() {
+    let mut script = Script::publishing();
+    script.told();
+    let wire: Vec<u8> = (0..MAX_EVENTS + 100)
+        .flat_map(|_| script.chunks(5, 1, type_id::AUDIO, 0, b"x"))
+        .collect();
+    script.raw(&wire).unwrap();
+    assert!(script.session.is_held() && !script.input.is_empty());
+    assert_eq!(script.told().len(), MAX_EVENTS);
+    assert!(!script.session.is_held());
+    script.resume().unwrap();
+    assert_eq!(script.told().len(), 100);
+    assert!(script.input.is_empty());
 }
 
 #[test]
@@ -457,8 +629,7 @@ fn questions_that_have_no_better_answer() {
     let mut script = Script::playing();
     let ask = |name: &str, transaction| Command::new(name, transaction, Value::Null, vec!["key".into()]);
     for (command, answers) in [
-        (ask("getStreamLength", 4.0), &["3/0 _result(4, null, 0)"][..]),
-        (ask("_checkbw", 5.0), &["3/0 _result(5, null, undefined)"]),
+        (ask("_checkbw", 5.0), &["3/0 _result(5, null, undefined)"][..]),
         (ask("releaseStream", 0.0), &[]),
         (ask("pause", 0.0), &[]),
         (ask("whatever", 0.0), &[]),
@@ -472,8 +643,8 @@ fn questions_that_have_no_better_answer() {
         (
             ask("seek", 0.0),
             &[concat!(
-                r#"8/0 onStatus(0, null, {level: "error", code: "NetStream.Seek.Failed", "#,
-                r#"description: "a live stream cannot seek"})"#
+                r#"8/0 onStatus(0, null, {level: "error", code: "NetStream.Seek.InvalidTime", "#,
+                r#"description: "no position"})"#
             )],
         ),
         (

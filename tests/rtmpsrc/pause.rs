@@ -1,0 +1,81 @@
+//! Pauses of recordings; those of live streams are in `live`.
+
+use gstrtmp::amf::Value;
+use gstrtmp::message::{Level, UserControl};
+
+use super::fixture::*;
+use crate::support::Result;
+
+#[test]
+fn a_recording_is_paused_and_goes_on_where_it_was() -> Result<()> {
+    for is_live in ["true", "false"] {
+        let server = playing(|client| {
+            client.send_user_control(&UserControl::StreamIsRecorded(1))?;
+            send(client, 1, &video_start())?;
+            send(client, 1, &group(0, 3))?;
+            client.expect_command("pause")?;
+            // Under way, and then SRS's and nginx's word for silence.
+            send(client, 1, &[video(120, INTER_FRAME)])?;
+            client.send_status(1, Level::Status, "NetStream.Pause.Notify", "")?;
+            client.send_user_control(&UserControl::StreamEof(1))?;
+            client.expect_command("pause")?;
+            client.send_user_control(&UserControl::StreamBegin(1))?;
+            client.send_status(1, Level::Status, "NetStream.Unpause.Notify", "")?;
+            // From the last key frame, which has come before.
+            send(client, 1, &group(0, 6))?;
+            finish(client, 1)
+        })?;
+        let source = Source::with(&server.url("vod", "film"), &[("is-live", is_live)])?;
+        source.play()?;
+        source.wait_for_time(80)?;
+        source.pause()?;
+        server.wait_for_command("pause")?;
+        source.play()?;
+        source.wait_for_eos()?;
+        let tags: Vec<_> = source.tags()?.into_iter().skip(2).collect();
+        assert_eq!(tags, group(0, 6), "is-live={is_live}");
+        assert_eq!(source.segments().len(), 1);
+        source.stop()?;
+        let connection = server.join_one()?;
+        let pauses: Vec<_> = connection
+            .commands()
+            .filter(|command| command.name == "pause")
+            .map(|command| command.arguments.first().cloned())
+            .collect();
+        assert_eq!(pauses, [Some(Value::from(true)), Some(Value::from(false))]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_live_stream_is_not_paused_at_the_server() -> Result<()> {
+    let server = playing(|client| {
+        send(client, 1, &video_start())?;
+        send(client, 1, &group(0, 3))?;
+        client.read_to_end()
+    })?;
+    let source = Source::new(&server.url("live", "key"))?;
+    source.play()?;
+    source.wait_for_time(80)?;
+    source.pause()?;
+    source.play()?;
+    source.stop()?;
+    assert!(server.join_one()?.command("pause").is_err());
+    Ok(())
+}
+
+#[test]
+fn prerolling_a_recording_is_no_pause() -> Result<()> {
+    let server = playing(|client| {
+        client.send_user_control(&UserControl::StreamIsRecorded(1))?;
+        send(client, 1, &video_start())?;
+        send(client, 1, &group(0, 3))?;
+        client.read_to_end()
+    })?;
+    let source = Source::with(&server.url("vod", "film"), &[("is-live", "false")])?;
+    source.pause()?;
+    source.wait_for("a buffer", |outputs| (!buffers(outputs).is_empty()).then_some(()))?;
+    source.stop()?;
+    assert!(server.join_one()?.command("pause").is_err());
+    Ok(())
+}
