@@ -124,7 +124,7 @@ fn server(answers: &'static [&'static str]) -> Result<SocketAddr> {
                 while let Ok(count @ 1..) = client.read(&mut buffer) {
                     if buffer
                         .get(..count)
-                        .is_some_and(|bytes| bytes.starts_with(b"POST "))
+                        .is_some_and(|request| request.starts_with(b"POST "))
                         && let Some(answer) = answers.next()
                         && client.write_all(answer.as_bytes()).is_err()
                     {

@@ -20,12 +20,15 @@ use std::fmt;
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
+pub use self::transmit::Transmit;
 use super::http::{self, Body, Framing, HeadEnd, MAX_HEADERS};
 use super::target::{Origin, Redirect};
 use super::{CONTENT_TYPE, Error, OPENING, is_session_id};
 use crate::wire::Malformed;
+
+mod transmit;
 
 /// Most bytes that wait for the next request, and so the longest body of one.
 const MAX_PENDING: usize = 256 << 10;
@@ -170,51 +173,6 @@ struct Request {
     left: usize,
     started: Instant,
     deadline: Option<Instant>,
-}
-
-/// What is left to write of a request.
-#[derive(Clone)]
-pub struct Transmit {
-    head: Bytes,
-    body: Bytes,
-}
-
-impl Buf for Transmit {
-    fn remaining(&self) -> usize {
-        self.head.len() + self.body.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        if self.head.is_empty() {
-            &self.body
-        } else {
-            &self.head
-        }
-    }
-
-    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let parts = [&self.head, &self.body];
-        let parts = parts.into_iter().filter(|part| !part.is_empty());
-        slices
-            .iter_mut()
-            .zip(parts)
-            .map(|(slice, part)| *slice = IoSlice::new(part))
-            .count()
-    }
-
-    fn advance(&mut self, count: usize) {
-        let of_head = count.min(self.head.len());
-        self.head.advance(of_head);
-        self.body.advance(count - of_head);
-    }
-}
-
-impl fmt::Debug for Transmit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transmit")
-            .field("remaining", &self.remaining())
-            .finish_non_exhaustive()
-    }
 }
 
 /// How much of an answer has come.
