@@ -309,8 +309,8 @@ fn describe(event: Event) -> String {
             Request::Play {
                 stream,
                 start,
-                length,
-            } if length == -1.0 => format!("asks to play {stream:?} {start}"),
+                length: -1.0,
+            } => format!("asks to play {stream:?} {start}"),
             Request::Play {
                 stream,
                 start,
