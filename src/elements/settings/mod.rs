@@ -36,7 +36,7 @@ const DEFAULT_LOCATION: &str = "rtmp://localhost/live/myStream";
 const DEFAULT_TIMEOUT: u32 = 5;
 
 /// URI schemes that the elements take.
-pub(super) const PROTOCOLS: &[&str] = &["rtmp"];
+pub(super) const PROTOCOLS: &[&str] = &["rtmp", "rtmps", "rtmpe", "rtmpt", "rtmpts", "rtmpte", "rtmfp"];
 
 /// Where to connect, what the session is to do there, and what the user calls it: the location with all secrets in
 /// place, to mask them.
