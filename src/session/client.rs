@@ -16,35 +16,25 @@
 //! reply to an optional command is awaited; onStatus counts on any message stream; media counts on our
 //! message stream and on 0; an unknown transaction id is taken for the one that is awaited.
 
+mod connect;
 mod play;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use super::enhanced::CLIENT_SEEK;
 use super::habits::{self, Habits};
-use super::login::secure_token;
 use super::playback::{End, Outcome, Playback};
 use super::{
     Capabilities, ClientConfig, Context, Error, Event, Intent, MediaKind, Phase, PlayStart, SwfVerification,
     chunk_stream, media, redirect,
 };
-use crate::amf::{Properties, Text, Value};
+use crate::amf::Value;
 use crate::link::{Link, Received};
-use crate::message::{self, Command, ConnectParameters, Incoming, Status, UserControl};
+use crate::message::{Command, Incoming, Status, UserControl};
 
 /// Transaction id of connect, RTMP 1.0 section 7.2.1.1.
 const CONNECT_TRANSACTION: f64 = 1.0;
-
-/// What a Flash player says it can decode: everything (RTMP 1.0 section 7.2.1.1, all audio formats but the
-/// raw and device specific ones; all video codecs). Servers filter what they send by these.
-const AUDIO_CODECS: f64 = 4071.0;
-const VIDEO_CODECS: f64 = 252.0;
-/// `capabilities` of every Flash player.
-const CAPABILITIES: f64 = 15.0;
 
 enum State {
     Handshaking,
@@ -258,63 +248,6 @@ impl Client {
         self.last_transaction
     }
 
-    /// The handshake is done: connect.
-    pub(super) fn handle_open(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
-        if !matches!(self.state, State::Handshaking) {
-            // Closed by its owner meanwhile.
-            return Ok(());
-        }
-        // Announced before connect, as OBS does: a server that reads with its own idea of our chunk size then
-        // reads the long connect right.
-        cx.link.set_chunk_size(self.config.chunk_size);
-        let transaction = self.next_transaction();
-        debug_assert!(transaction == CONNECT_TRANSACTION, "connect comes first");
-        let command = Command::connect(transaction, &self.connect_parameters());
-        send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
-        let in_one_flight = self.config.one_flight && self.config.secure_token.is_none();
-        let create_stream = match in_one_flight {
-            true => Some(self.create_stream(cx)?),
-            false => None,
-        };
-        let state = State::ExpectConnectResult {
-            create_stream,
-            stream_id: None,
-        };
-        self.enter(state, cx.now);
-        Ok(())
-    }
-
-    fn connect_parameters(&self) -> ConnectParameters {
-        let config = &self.config;
-        let mut parameters = ConnectParameters {
-            app: config.application.clone(),
-            flash_version: config.flash_version.clone(),
-            swf_url: config.swf_url.clone(),
-            tc_url: config.tc_url.clone(),
-            page_url: config.page_url.clone(),
-            object_encoding: config.amf3.then_some(3.0),
-            arguments: config.connect_arguments.clone(),
-            ..ConnectParameters::default()
-        };
-        let enhanced = config.enhanced.as_ref();
-        let enhanced_function = enhanced.map_or(0, Capabilities::video_function);
-        if let Some(enhanced) = enhanced {
-            parameters.properties = enhanced.properties();
-            parameters.video_function = Some(f64::from(enhanced_function));
-        }
-        match config.intent {
-            Intent::Publish { .. } => parameters.connection_type = Some("nonprivate".into()),
-            Intent::Play { .. } => {
-                parameters.fpad = Some(false);
-                parameters.capabilities = Some(CAPABILITIES);
-                parameters.audio_codecs = Some(AUDIO_CODECS);
-                parameters.video_codecs = Some(VIDEO_CODECS);
-                parameters.video_function = Some(f64::from(CLIENT_SEEK | enhanced_function));
-            }
-        }
-        parameters
-    }
-
     pub(super) fn handle_message(&mut self, cx: &mut Context<'_>, received: Received) -> Result<(), Error> {
         if matches!(self.state, State::Closed) {
             return Ok(());
@@ -360,30 +293,6 @@ impl Client {
             | Incoming::UserControl(_)
             | Incoming::SharedObject
             | Incoming::Unknown(_) => Ok(()),
-        }
-    }
-
-    /// Servers may ask at any time after connect and more than once.
-    fn answer_swf_verification(&mut self, cx: &mut Context<'_>, asked: u8) {
-        let outcome = match &self.config.swf {
-            // Type 0 is answered as librtmp does it.
-            _ if asked > 1 => SwfVerification::UnknownType(asked),
-            None => SwfVerification::Unanswerable,
-            Some(_) if cx.link.is_flooded() => return,
-            Some(identity) => {
-                let digest = identity.prove(cx.link.swf_challenge());
-                cx.link
-                    .send_user_control(&UserControl::SwfVerifyResponse(message::SwfVerification {
-                        size: identity.size(),
-                        digest,
-                    }));
-                SwfVerification::Answered
-            }
-        };
-        // Told once, however often it is asked.
-        if self.swf_verification != Some(outcome) {
-            self.swf_verification = Some(outcome);
-            cx.events.push_back(Event::SwfVerification(outcome));
         }
     }
 
@@ -539,67 +448,6 @@ impl Client {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Answers what the reply to connect asks: SecureToken at once, before anything else. librtmp sends UsherToken here
-    /// too.
-    fn authenticate(&mut self, cx: &mut Context<'_>, objects: &[&Properties]) -> Result<(), Error> {
-        let challenge = objects
-            .iter()
-            .find_map(|object| object.get("secureToken")?.as_str());
-        match (challenge, &self.config.secure_token) {
-            (Some(challenge), Some(key)) => {
-                if let Some(plain) = secure_token::decipher(key.expose(), &challenge) {
-                    let command = Command::secure_token_response(Text::from(Bytes::from(plain)));
-                    send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
-                }
-            }
-            (Some(_), None) => cx.events.push_back(Event::TokenWanted),
-            (None, _) => {}
-        }
-        if let Some(token) = self.config.usher_token.clone() {
-            let command = Command::usher_token(self.next_transaction(), token.expose());
-            send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
-        }
-        Ok(())
-    }
-
-    fn keep_up_habit(&mut self, cx: &mut Context<'_>, command: &Command) -> Result<(), Error> {
-        if cx.link.is_flooded() {
-            return Ok(());
-        }
-        let Self {
-            habits,
-            last_transaction,
-            ..
-        } = self;
-        let next = || {
-            *last_transaction += 1.0;
-            *last_transaction
-        };
-        match habits.answer(command, next) {
-            Some(answer) => send(cx.link, chunk_stream::CONNECTION, 0, &answer),
-            None => Ok(()),
-        }
-    }
-
-    /// Asks for a message stream; the transaction id.
-    fn create_stream(&mut self, cx: &mut Context<'_>) -> Result<f64, Error> {
-        let stream = self.config.stream.clone();
-        if self.is_publisher() {
-            let command = Command::release_stream(self.next_transaction(), stream.clone());
-            send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
-            let command = Command::fc_publish(self.next_transaction(), stream);
-            send(cx.link, chunk_stream::CONNECTION, 0, &command)?;
-        }
-        let create_stream = self.next_transaction();
-        send(
-            cx.link,
-            chunk_stream::CONNECTION,
-            0,
-            &Command::create_stream(create_stream),
-        )?;
-        Ok(create_stream)
     }
 
     fn start_stream(&mut self, cx: &mut Context<'_>, stream_id: u32) -> Result<(), Error> {
