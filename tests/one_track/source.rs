@@ -23,11 +23,23 @@ const AUDIO_METADATA: &[u8] =
     b"\x02\x00\x0aonMetaData\x08\x00\x00\x00\x01\x00\x0caudiocodecid\x00\x40\x24\x00\x00\x00\x00\x00\x00\x00\x00\x09";
 
 fn play(location: &str, rest: &str) -> Result<Pipeline> {
-    let pipeline = Pipeline::new(&format!(
-        "rtmpsrc name=src timeout=30 location={location} ! {rest}"
-    ))?;
+    let pipeline = player(location, rest)?;
     pipeline.play()?;
     Ok(pipeline)
+}
+
+/// As [`play`], watching the element `name` from the first buffer on.
+fn watch(location: &str, rest: &str, name: &str) -> Result<(Pipeline, Seen)> {
+    let pipeline = player(location, rest)?;
+    let seen = Seen::at(&pipeline, name)?;
+    pipeline.play()?;
+    Ok((pipeline, seen))
+}
+
+fn player(location: &str, rest: &str) -> Result<Pipeline> {
+    Pipeline::new(&format!(
+        "rtmpsrc name=src timeout=30 location={location} ! {rest}"
+    ))
 }
 
 /// A server that plays what `script` sends, and then leaves the stream open.
@@ -55,8 +67,11 @@ fn the_kind_that_nobody_takes_is_refused_after_play() -> Result<()> {
             client.send_media(1, type_id::AUDIO, 0, AAC_HEADER)?;
             client.send_media(1, type_id::AUDIO, 0, AAC_FRAME)
         })?;
-        let pipeline = play(&server.url("live", "key"), &format!("{caps} ! fakesink name=end"))?;
-        let end = Seen::at(&pipeline, "end")?;
+        let (pipeline, end) = watch(
+            &server.url("live", "key"),
+            &format!("{caps} ! fakesink name=end"),
+            "end",
+        )?;
         end.wait_for_buffers(1)?;
         drop(pipeline);
         let connection = server.join_one()?;
@@ -95,8 +110,11 @@ fn the_wanted_track_is_taken_out_of_a_stream_of_both() -> Result<()> {
             }
             Ok(())
         })?;
-        let pipeline = play(&server.url("live", "key"), &format!("{caps} ! fakesink name=end"))?;
-        let end = Seen::at(&pipeline, "end")?;
+        let (pipeline, end) = watch(
+            &server.url("live", "key"),
+            &format!("{caps} ! fakesink name=end"),
+            "end",
+        )?;
         end.wait_for_buffers(2)?;
         let record = end.record();
         let frames = frames(&record.buffers, 0);
@@ -212,8 +230,7 @@ fn after_a_pause_a_live_track_goes_on_at_a_key_frame_in_a_segment_of_its_own() -
         })
     };
     wait_for_more(5)?;
-    let player = play(&location, "video/x-h264 ! fakesink name=end sync=true")?;
-    let end = Seen::at(&player, "end")?;
+    let (player, end) = watch(&location, "video/x-h264 ! fakesink name=end sync=true", "end")?;
     end.wait_for_buffers(10)?;
     player.pause()?;
     wait_for_more(50)?;
