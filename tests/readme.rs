@@ -26,6 +26,8 @@ const ENOUGH: u64 = 45;
 
 /// The server of the README's URLs.
 const SERVER: &str = "rtmp://localhost/";
+/// The same server through HTTP.
+const TUNNEL: &str = "rtmpt://localhost:1935/";
 /// The same in properties.
 const SERVER_PROPERTIES: &str = "host=localhost port=1935";
 /// The stream of `play` lines that name none in a location.
@@ -74,7 +76,10 @@ impl Line {
                 element = word;
                 return None;
             };
-            let name = value.trim_matches('"').strip_prefix(SERVER)?;
+            let location = value.trim_matches('"');
+            let name = location
+                .strip_prefix(SERVER)
+                .or_else(|| location.strip_prefix(TUNNEL))?;
             matches!(property, "location" | "uri").then_some((element, name))
         })
     }
@@ -170,6 +175,7 @@ impl Reader {
         let command = line
             .command
             .replace(SERVER, &format!("rtmp://{address}/"))
+            .replace(TUNNEL, &format!("rtmpt://{address}/"))
             .replace(SERVER_PROPERTIES, &properties);
         let mut shell = self.gstreamer.command("sh");
         shell
@@ -292,6 +298,20 @@ fn code(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
+/// What a link to a heading is called.
+fn slug(heading: &str) -> String {
+    let kept = heading
+        .trim_start_matches('#')
+        .trim()
+        .chars()
+        .filter_map(|c| match c {
+            ' ' => Some('-'),
+            c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c.to_ascii_lowercase()),
+            _ => None,
+        });
+    kept.collect()
+}
+
 #[test]
 fn the_files_and_tests_it_names_exist() -> Result<()> {
     let page = readme()?;
@@ -303,7 +323,13 @@ fn the_files_and_tests_it_names_exist() -> Result<()> {
         .collect();
     assert!(links.len() > 3, "{links:?}");
     for link in links {
-        assert!(root().join(link).exists(), "{link}");
+        let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+        assert!(root().join(file).exists(), "{link}");
+        if !anchor.is_empty() {
+            let page = fs::read_to_string(root().join(file)).context(file)?;
+            let mut headings = page.lines().filter(|line| line.starts_with('#')).map(slug);
+            assert!(headings.any(|heading| heading == anchor), "{link}");
+        }
     }
     let mut tests = 0;
     for line in page.lines().filter(|line| line.starts_with('|')) {
