@@ -38,6 +38,15 @@ pub(super) enum Outcome {
     Renewed,
 }
 
+/// How far the pause has come that is only to empty the server's idea of our buffer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Renewal {
+    #[default]
+    None,
+    Pausing,
+    Resuming,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Playback {
@@ -51,7 +60,7 @@ pub(super) struct Playback {
     /// Changing to another stream.
     is_switching: bool,
     /// Paused for a moment because the server takes our buffer for full.
-    is_renewing: bool,
+    renewal: Renewal,
     /// When what was asked for must have been answered.
     deadline: Option<Instant>,
     /// An end has come that may be none.
@@ -101,7 +110,11 @@ impl Playback {
     const fn suspends(&self, end: End) -> bool {
         self.seeks > 0
             || self.is_switching
-            || (self.is_paused || self.resumes > 0 || self.is_renewing) && matches!(end, End::StreamEof)
+            || (self.is_paused || self.resumes > 0 || self.is_renewing()) && matches!(end, End::StreamEof)
+    }
+
+    const fn is_renewing(&self) -> bool {
+        !matches!(self.renewal, Renewal::None)
     }
 
     /// Takes notice of an end; whether it is one.
@@ -123,7 +136,7 @@ impl Playback {
         self.seeks = 0;
         self.is_switching = false;
         self.resumes = 0;
-        self.is_renewing = false;
+        self.renewal = Renewal::None;
         self.deadline = None;
         std::mem::take(&mut self.holds_end)
     }
@@ -149,7 +162,7 @@ impl Playback {
         if !paused {
             self.resumes = self.resumes.saturating_add(1);
         }
-        self.is_renewing = false;
+        self.renewal = Renewal::None;
         if self.seeks == 0 && !self.is_switching {
             self.deadline = if paused { None } else { deadline };
         }
@@ -165,14 +178,14 @@ impl Playback {
     /// The server takes our buffer for full; whether to tell it otherwise.
     pub(super) const fn renew(&mut self, deadline: Option<Instant>) -> bool {
         if self.is_paused
-            || self.is_renewing
+            || self.is_renewing()
             || self.seeks > 0
             || self.is_switching
             || self.recording.is_none()
         {
             return false;
         }
-        self.is_renewing = true;
+        self.renewal = Renewal::Pausing;
         self.deadline = deadline;
         true
     }
@@ -206,9 +219,12 @@ impl Playback {
                 put(Event::Switched);
                 Outcome::Moved
             }
-            "NetStream.Pause.Notify" if self.is_renewing => Outcome::Renewed,
+            "NetStream.Pause.Notify" if self.renewal == Renewal::Pausing => {
+                self.renewal = Renewal::Resuming;
+                Outcome::Renewed
+            }
             "NetStream.Unpause.Notify" => {
-                self.is_renewing = false;
+                self.renewal = Renewal::None;
                 self.resumes = self.resumes.saturating_sub(1);
                 if self.resumes == 0 && self.seeks == 0 && !self.is_switching {
                     self.deadline = None;

@@ -91,7 +91,7 @@ impl Client {
     /// send more.
     pub(super) fn handle_buffer_empty(&mut self, cx: &mut Context<'_>, stream: u32) -> Result<(), Error> {
         let deadline = self.patience(cx.now);
-        if !self.is_ours(stream) || !self.playback.renew(deadline) {
+        if !self.is_ours(stream) || cx.link.is_flooded() || !self.playback.renew(deadline) {
             return Ok(());
         }
         self.send_pause(cx, stream, true)

@@ -478,6 +478,32 @@ fn a_full_buffer_is_emptied_for_the_server_by_a_pause() {
 }
 
 #[test]
+fn a_server_that_says_its_buffer_is_full_without_reading_gets_no_more_than_a_backlog() {
+    let mut script = playing_with(ClientConfig {
+        renews_buffer: true,
+        ..client_config(Intent::Play {
+            start: PlayStart::Recorded(0),
+            buffer_length: 0,
+        })
+    });
+    let empty = UserControl::BufferEmpty(1);
+    script.user_control(&empty).unwrap();
+    for _ in 0..1000 {
+        say(&mut script, "NetStream.Pause.Notify").unwrap();
+        script.told();
+    }
+    assert_eq!(script.hear().len(), 2, "one pause and its end");
+    for _ in 0..20_000 {
+        script.user_control(&empty).unwrap();
+        say(&mut script, "NetStream.Pause.Notify").unwrap();
+        say(&mut script, "NetStream.Unpause.Notify").unwrap();
+        script.told();
+    }
+    let queued = script.session.queued();
+    assert!((1 << 20..5 << 18).contains(&queued), "{queued}");
+}
+
+#[test]
 fn only_what_is_played_takes_orders() {
     let mut script = Script::flowing(to_publish());
     assert!(script.session.order(script.now, &Order::Seek(0)).is_err());
