@@ -141,6 +141,15 @@ impl Playback {
         std::mem::take(&mut self.holds_end)
     }
 
+    /// The same of seeks alone, as far as a change to another stream goes on: an end may be its doing.
+    fn settle_seek(&mut self) -> bool {
+        if self.is_switching {
+            self.seeks = 0;
+            return false;
+        }
+        self.settle()
+    }
+
     /// A seek is on its way to the server; false if too many are.
     pub(super) const fn seek(&mut self, transaction: f64, position: u32, deadline: Option<Instant>) -> bool {
         if self.seeks >= MAX_SEEKS {
@@ -202,7 +211,8 @@ impl Playback {
                 if self.seeks > 0 {
                     return Outcome::Answered;
                 }
-                self.settle();
+                self.settle_seek();
+                self.holds_end = false;
                 put(Event::Sought(Ok(())));
                 Outcome::Moved
             }
@@ -213,10 +223,14 @@ impl Playback {
             | "NetStream.Play.Transition"
             | "NetStream.Play.TransitionComplete"
             | "NetStream.Play.Switch"
-                if self.is_switching && self.seeks == 0 && !status.is_error() =>
+                if self.is_switching && !status.is_error() =>
             {
-                self.settle();
                 put(Event::Switched);
+                if self.seeks > 0 {
+                    self.is_switching = false;
+                    return Outcome::Answered;
+                }
+                self.settle();
                 Outcome::Moved
             }
             "NetStream.Pause.Notify" if self.renewal == Renewal::Pausing => {
@@ -258,7 +272,7 @@ impl Playback {
         if self.seeks > 0 {
             return Outcome::Answered;
         }
-        let ended = self.settle();
+        let ended = self.settle_seek();
         put(Event::Sought(Err(SeekFailure::Refused(Box::new(status)))));
         if ended { Outcome::Ended } else { Outcome::Failed }
     }

@@ -308,6 +308,65 @@ fn a_change_to_another_stream_is_no_end() {
 }
 
 #[test]
+fn a_change_and_a_seek_are_answered_each_for_itself() {
+    let mut script = playing();
+    order(&mut script, &Order::Seek(5000));
+    order(&mut script, &to("b"));
+    say(&mut script, "NetStream.Seek.Notify").unwrap();
+    script.user_control(&EOF).unwrap();
+    say(&mut script, "NetStream.Play.Stop").unwrap();
+    say(&mut script, "NetStream.Play.Transition").unwrap();
+    assert_eq!(
+        script.told(),
+        [
+            "sought",
+            "status NetStream.Seek.Notify",
+            "status NetStream.Play.Stop",
+            "switched",
+            "status NetStream.Play.Transition"
+        ]
+    );
+    assert_eq!(script.session.poll_timeout(), None);
+
+    let mut script = playing();
+    order(&mut script, &Order::Seek(5000));
+    order(&mut script, &to("b"));
+    script.user_control(&EOF).unwrap();
+    script
+        .command(1, &on_status("error", "NetStream.Seek.Failed"))
+        .unwrap();
+    say(&mut script, "NetStream.Play.Transition").unwrap();
+    assert_eq!(
+        script.told(),
+        [
+            "refused to seek by NetStream.Seek.Failed",
+            "status NetStream.Seek.Failed",
+            "switched",
+            "status NetStream.Play.Transition"
+        ]
+    );
+
+    let mut script = playing();
+    order(&mut script, &to("b"));
+    order(&mut script, &Order::Seek(5000));
+    say(&mut script, "NetStream.Play.Transition").unwrap();
+    script.user_control(&EOF).unwrap();
+    say(&mut script, "NetStream.Seek.Notify").unwrap();
+    assert_eq!(
+        script.told(),
+        [
+            "switched",
+            "status NetStream.Play.Transition",
+            "sought",
+            "status NetStream.Seek.Notify"
+        ]
+    );
+    assert_eq!(script.session.poll_timeout(), None);
+    script.user_control(&EOF).unwrap();
+    assert_eq!(script.told(), ["eof"]);
+}
+
+#[test]
 fn a_change_that_is_refused_leaves_the_stream_as_it_is() {
     let refusal = on_status("error", "NetStream.Play.StreamNotFound");
     let mut script = playing();
