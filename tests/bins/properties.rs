@@ -1,13 +1,17 @@
 //! A bin has the properties of what is in it, and they do what they do there.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc::channel;
 
 use gst::glib;
 use gst::prelude::*;
+use gstrtmp::session::Request;
 
+use crate::relay::{Options, Relay};
 use crate::support::pipeline::Pipeline;
-use crate::support::{Failure, Result};
-use crate::{inner, make, start};
+use crate::support::wait::LONG;
+use crate::support::{Context, Failure, Result};
+use crate::{inner, make, start, wait_for_players};
 
 /// What `gst-inspect-1.0` shows of a property.
 #[derive(Debug, Eq, PartialEq)]
@@ -225,6 +229,37 @@ fn the_sink_bins_uri_is_its_location() -> Result<()> {
 #[test]
 fn the_source_bins_uri_is_its_location() -> Result<()> {
     assert_uri_is_the_location("rtmpsrcbin")
+}
+
+#[test]
+fn the_source_bin_hands_its_signal_to_the_source() -> Result<()> {
+    let (heard, switches) = channel();
+    let relay = Relay::start(Options {
+        admit: Box::new(move |request| {
+            if let Request::Switch(switch) = request {
+                // The test may be over.
+                let _ = heard.send(switch.stream.0.clone());
+            }
+            Ok(())
+        }),
+        ..Options::default()
+    })?;
+    let location = relay.url("live", "main");
+    let player = Pipeline::new(&format!(
+        "fakesink rtmpsrcbin name=src location={location} is-live=false"
+    ))?;
+    let src = player.element("src")?;
+    let play2 = |parameters: &str| -> Result<bool> {
+        Ok(src.emit_by_name("play2", &[&parameters.parse::<gst::Structure>()?]))
+    };
+    assert!(!play2("play2,stream=other")?, "nothing is played");
+    player.play()?;
+    wait_for_players(&relay, 1)?;
+    assert!(!play2("play2,transition=switch")?);
+    assert!(play2("play2,stream=other")?);
+    let stream = switches.recv_timeout(LONG).context("waiting for play2")?;
+    assert_eq!(stream.as_bytes(), b"other");
+    Ok(())
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use gst::glib;
+use gst::glib::subclass::Signal;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use once_cell::sync::Lazy;
@@ -45,6 +46,24 @@ impl ObjectImpl for RtmpSrcBin {
             proxy::properties(&inner, &[gst::Bin::static_type()])
         });
         &PROPERTIES
+    }
+
+    fn signals() -> &'static [Signal] {
+        static SIGNALS: Lazy<Vec<Signal>> = Lazy::new(|| {
+            vec![
+                Signal::builder("play2")
+                    .param_types([gst::Structure::static_type()])
+                    .return_type::<bool>()
+                    .action()
+                    .class_handler(|values| {
+                        let bin = values.first()?.get::<super::RtmpSrcBin>().ok()?;
+                        let arguments = values.get(1..)?;
+                        bin.imp().src.emit_by_name_with_values("play2", arguments)
+                    })
+                    .build(),
+            ]
+        });
+        &SIGNALS
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
