@@ -183,6 +183,29 @@ fn a_seek_lands_on_the_key_frame_and_plays_to_the_end() -> Result<()> {
 }
 
 #[test]
+fn even_the_first_accurate_seek_has_what_its_position_needs() -> Result<()> {
+    for cinema in Cinema::all()? {
+        let source = Source::with(&cinema.url, &[("is-live", "false")])?;
+        source.play()?;
+        source.wait_for_tags(20)?;
+        let position = gst::ClockTime::from_mseconds(3500);
+        assert!(source.seek(gst::SeekFlags::ACCURATE, position));
+        let (segments, tags) = source.wait_since_flush(20)?;
+        let segment = segments.first().ok_or(Failure::new("no segment"))?;
+        assert_eq!(segment.start(), Some(position), "{}", cinema.url);
+        let first = proper(&tags).first().map(|tag| tag.timestamp);
+        let landed = if cinema.relay.is_some() { 2000 } else { 3000 };
+        assert_eq!(first, Some(landed), "{}", cinema.url);
+        // By now its way is known, even for the second key frame, ahead of which is only 0.
+        for millis in [1500, 2500] {
+            assert!(source.seek(gst::SeekFlags::KEY_UNIT, gst::ClockTime::from_mseconds(millis)));
+            check_landing(&cinema, &source, millis, gst::SeekFlags::KEY_UNIT)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn seeks_that_follow_each_other_at_once_end_where_the_last_one_leads() -> Result<()> {
     for cinema in Cinema::all()? {
         let source = Source::with(&cinema.url, &[("is-live", "false")])?;

@@ -73,11 +73,13 @@ impl RtmpSrc {
         let Ok(position) = u32::try_from(target.mseconds()) else {
             return Some(false);
         };
-        let (key_frame, position) = {
+        let is_accurate = flags.contains(gst::SeekFlags::ACCURATE);
+        let asked = {
             let tags = &lock(&self.stream).tags;
             let key_frame = tags.key_frame(position, flags);
-            (key_frame, key_frame.map_or(position, |key| tags.position_of(key)))
+            key_frame.map(|key_frame| tags.position_of(key_frame, is_accurate))
         };
+        let position = asked.unwrap_or(position);
         gst::debug!(CAT, imp = self, "seeking to {target} by {position} ms");
         let (done, headers) = self.go_to(&connection, position);
         let mut stream = lock(&self.stream);
@@ -88,8 +90,8 @@ impl RtmpSrc {
         }
         // Even in vain, it has flushed.
         stream.sought = Some(Position {
-            key_frame: key_frame.filter(|_| done),
-            exact: (done && flags.contains(gst::SeekFlags::ACCURATE)).then_some(target),
+            asked: asked.filter(|_| done),
+            exact: (done && is_accurate).then_some(target),
             stop: if done { segment.stop() } else { None },
             flags: if done {
                 segment.flags()
@@ -191,12 +193,12 @@ impl RtmpSrc {
             return Some(Position {
                 stop: stop.and_then(|stop| gst::ClockTime::try_from(stop).ok()),
                 exact: None,
-                key_frame: None,
+                asked: None,
                 flags: gst::SegmentFlags::empty(),
             });
         };
-        if let Some(key_frame) = sought.key_frame {
-            stream.tags.learn_landing(key_frame, start);
+        if let Some(asked) = sought.asked {
+            stream.tags.learn_landing(asked, start);
         }
         // Nothing comes between the position and a key frame behind it.
         let landed = time(start);

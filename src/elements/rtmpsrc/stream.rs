@@ -73,8 +73,8 @@ pub(super) struct Segment {
 pub(super) struct Position {
     /// The segment starts here, exactly, although it takes earlier frames to show what is there.
     pub(super) exact: Option<gst::ClockTime>,
-    /// The key frame, in milliseconds, that the server was to go to.
-    pub(super) key_frame: Option<u32>,
+    /// What the server was asked for, in milliseconds, to go to a key frame of the stream's list.
+    pub(super) asked: Option<u32>,
     /// And ends here.
     pub(super) stop: Option<gst::ClockTime>,
     pub(super) flags: gst::SegmentFlags,

@@ -80,8 +80,9 @@ pub(super) struct Tags {
     /// Length of the stream in seconds, and times of its key frames in milliseconds, as its metadata has them.
     length: Option<f64>,
     key_frames: Vec<u32>,
-    /// Whether the server goes to the key frame behind a position, even behind that of a key frame.
-    lands_behind: bool,
+    /// Whether the server goes to the key frame behind a position, even behind that of a key frame; `None` until a
+    /// seek has shown it.
+    lands_behind: Option<bool>,
     held: Vec<Media>,
     /// Room for the tags of the next message: an allocation less for each.
     room: Vec<FlvTag>,
@@ -239,24 +240,21 @@ impl Tags {
     }
 
     /// The position to ask for so that the server goes to a key frame of the list. Most go to the last that is not
-    /// behind a position, nginx-rtmp to the first that is, unless the position is 0.
-    pub(super) fn position_of(&self, key_frame: u32) -> u32 {
+    /// behind a position, nginx-rtmp to the first that is, unless the position is 0. As long as that is not known, an
+    /// accurate seek would rather have too much than too little.
+    pub(super) fn position_of(&self, key_frame: u32, is_accurate: bool) -> u32 {
         let earlier = self.key_frames.iter().rfind(|time| **time < key_frame);
         match earlier {
-            Some(earlier) if self.lands_behind => *earlier,
+            Some(earlier) if self.lands_behind.unwrap_or(is_accurate) => earlier.midpoint(key_frame),
             _ => key_frame,
         }
     }
 
-    /// The server has gone to `landed` when it was to go to a key frame of the list: one off tells its way.
-    pub(super) fn learn_landing(&mut self, key_frame: u32, landed: i64) {
-        let later = self.key_frames.iter().find(|time| **time > key_frame);
-        let earlier = self.key_frames.iter().rfind(|time| **time < key_frame);
-        let is_landed = |time: Option<&u32>| time.is_some_and(|time| i64::from(*time) == landed);
-        if is_landed(later) {
-            self.lands_behind = true;
-        } else if is_landed(earlier) {
-            self.lands_behind = false;
+    /// The server has gone to `landed` when it was asked for a position: a key frame of the list tells its way.
+    pub(super) fn learn_landing(&mut self, asked: u32, landed: i64) {
+        let is_known = self.key_frames.iter().any(|time| i64::from(*time) == landed);
+        if is_known && asked > 0 {
+            self.lands_behind = Some(landed > i64::from(asked));
         }
     }
 
