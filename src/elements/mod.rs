@@ -11,8 +11,8 @@ use std::time::Duration;
 use gst::glib;
 use gst::prelude::*;
 
-use crate::session::Status;
 use crate::session::attempt::Detour;
+use crate::session::{Status, SwfVerification};
 use crate::transport::{Notice, NoticeHook};
 use crate::url::RtmpUrl;
 
@@ -95,6 +95,7 @@ fn notice_hook(element: &impl IsA<gst::Element>, category: gst::DebugCategory) -
                 gst::element_warning!(element, gst::ResourceError::NotAuthorized, ("{}", text));
                 return;
             }
+            Notice::SwfVerification(outcome) => return note_swf_verification(&element, category, *outcome),
             Notice::Detour(detour) => detour,
         };
         gst::info!(category, obj = element, "{detour}");
@@ -113,6 +114,19 @@ fn notice_hook(element: &impl IsA<gst::Element>, category: gst::DebugCategory) -
         // Refused only by an element without a bus, which nobody listens to.
         let _ = element.post_message(message.build());
     })
+}
+
+/// Logs what has come of SWF verification, and warns if the server may not like it.
+fn note_swf_verification(
+    element: &impl IsA<gst::Element>,
+    category: gst::DebugCategory,
+    outcome: SwfVerification,
+) {
+    let element = element.upcast_ref::<gst::Element>();
+    gst::debug!(category, obj = element, "SWF verification: {outcome:?}");
+    if let Some(warning) = error::swf_unverified(outcome) {
+        gst::element_warning!(element, gst::ResourceError::Settings, ("{}", warning));
+    }
 }
 
 /// A panic while a lock was held leaves settings and queues that are as good as any.

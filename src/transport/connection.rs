@@ -24,7 +24,7 @@ use super::error::{Error, Phase};
 use super::keepalive;
 use super::wake::{Wake, WakeOnDrop};
 use crate::session::attempt::{Attempt, Detour, Plan};
-use crate::session::{self, ClientConfig, Event, Media, Order, Recording, Session};
+use crate::session::{self, ClientConfig, Event, Media, Order, Recording, Session, SwfVerification};
 use crate::url::RtmpUrl;
 
 /// How long the peer's end of the connection is awaited after ours.
@@ -78,6 +78,8 @@ pub enum Notice {
     Detour(Detour),
     /// The server wants SecureToken answered, and there is no key.
     TokenWanted,
+    /// Something has come of SWF verification.
+    SwfVerification(SwfVerification),
 }
 
 /// Called without any lock held, from the connecting thread.
@@ -647,6 +649,7 @@ impl Endeavour {
             match driver.next_event(cancel, None) {
                 Ok(Event::Ready) => return Ok(driver),
                 Ok(Event::TokenWanted) => self.tell(&Notice::TokenWanted),
+                Ok(Event::SwfVerification(outcome)) => self.tell(&Notice::SwfVerification(outcome)),
                 // Until it is ready a session ends by an error only.
                 Ok(_) => {}
                 Err(Stopped::Interrupted | Stopped::Elapsed) => return Err(Error::Closed.into()),

@@ -755,3 +755,38 @@ fn what_the_server_says_reaches_the_application() -> Result<()> {
     server.join_one().context("the server")?;
     Ok(())
 }
+
+#[test]
+fn swf_verification_that_is_asked_for_in_vain_is_warned_of_however_early() -> Result<()> {
+    for at_once in [true, false] {
+        let server = Server::start(move |script| {
+            let mut client = script.accept()?;
+            client.accept_stream(1)?;
+            if at_once {
+                client.send_user_control(&UserControl::SwfVerifyRequest(1))?;
+            }
+            client.expect_command("publish")?;
+            client.send_status(1, Level::Status, "NetStream.Publish.Start", "")?;
+            if !at_once {
+                client.send_user_control(&UserControl::SwfVerifyRequest(1))?;
+            }
+            client.read_to_end()
+        })?;
+        let sink = Sink::playing(&server.url("live", "key"))?;
+        let mut number = 0;
+        // It is taken along with some buffer that follows.
+        let warnings = loop {
+            sink.publish(video(number * 40, KEY_FRAME))?;
+            number += 1;
+            let warnings = sink.warnings();
+            if !warnings.is_empty() {
+                break warnings;
+            }
+            assert!(number < 100_000, "no warning was ever posted");
+        };
+        assert!(warnings[0].contains("asks for SWF verification"), "{warnings:?}");
+        sink.finish()?;
+        server.join_one().context("the server")?;
+    }
+    Ok(())
+}

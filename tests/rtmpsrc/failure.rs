@@ -6,7 +6,7 @@ use std::thread;
 
 use gst::prelude::*;
 use gstrtmp::amf::Value;
-use gstrtmp::message::{Command, Level, Status, type_id};
+use gstrtmp::message::{Command, Level, Status, UserControl, type_id};
 
 use super::fixture::*;
 use crate::support::script::{
@@ -33,6 +33,29 @@ fn falls_silent(phase: &str, start: fn(&mut Client) -> Result<()>) -> Result<()>
     assert!(problem.sentence.contains("in time"), "{problem:?}");
     assert!(problem.debug.contains("timeout during"), "{problem:?}");
     assert!(started.elapsed().as_secs() < 5, "long after its second");
+    Ok(())
+}
+
+#[test]
+fn swf_verification_that_is_asked_for_in_vain_is_warned_of_however_early() -> Result<()> {
+    for at_once in [true, false] {
+        let server = serving(move |client| {
+            client.accept_stream(1)?;
+            if at_once {
+                client.send_user_control(&UserControl::SwfVerifyRequest(1))?;
+            }
+            client.expect_command("play")?;
+            client.send_status(1, Level::Status, "NetStream.Play.Start", "")?;
+            if !at_once {
+                client.send_user_control(&UserControl::SwfVerifyRequest(1))?;
+            }
+            client.read_to_end()
+        })?;
+        let source = Source::new(&server.url("live", "key"))?;
+        source.play()?;
+        let warning = source.wait_for_warning()?;
+        warning.expect("ResourceError::Settings", "asks for SWF verification")?;
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::input::{Fault, Input};
 use crate::elements::enums::{PublishType, StopCommands};
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
-use crate::elements::{SOONEST_FAILURE, caps, lock, notice_hook, post_status, stats};
+use crate::elements::{SOONEST_FAILURE, caps, lock, note_swf_verification, notice_hook, post_status, stats};
 use crate::flv;
 use crate::session::{DEFAULT_CHUNK_SIZE, Event, Intent, Media, Support};
 use crate::transport::wake::Wake;
@@ -428,15 +428,19 @@ impl RtmpSink {
         let mut media = first.into_iter().chain(rest);
         self.resume_until(&connection, |wake| connection.send(media.by_ref(), wake))?;
         while let Some(event) = connection.poll_event() {
-            if let Event::Status(status) = event {
-                let url = connection.url();
-                gst::debug!(
-                    CAT,
-                    imp = self,
-                    "the server says {}",
-                    url.scrub(&status.to_string())
-                );
-                post_status(self.obj().upcast_ref(), &url, &status);
+            match event {
+                Event::Status(status) => {
+                    let url = connection.url();
+                    gst::debug!(
+                        CAT,
+                        imp = self,
+                        "the server says {}",
+                        url.scrub(&status.to_string())
+                    );
+                    post_status(self.obj().upcast_ref(), &url, &status);
+                }
+                Event::SwfVerification(outcome) => note_swf_verification(&*self.obj(), *CAT, outcome),
+                _ => {}
             }
         }
         match error {

@@ -24,7 +24,7 @@ use crate::elements::enums::StartMode;
 use crate::elements::error::{self, Side};
 use crate::elements::settings::{self, Role, Settings};
 use crate::elements::track::TrackKind;
-use crate::elements::{SOONEST_FAILURE, lock, notice_hook, post_status, stats};
+use crate::elements::{SOONEST_FAILURE, lock, note_swf_verification, notice_hook, post_status, stats};
 use crate::session::{self, DEFAULT_CHUNK_SIZE, Event, Intent, Media, Order, Phase, Status, Support};
 use crate::transport::tcp;
 use crate::transport::wake::Wake;
@@ -519,7 +519,7 @@ impl RtmpSrc {
                 };
                 return Err(self.lost(&error.into()));
             }
-            Event::SwfVerification(outcome) => self.note_swf_verification(outcome),
+            Event::SwfVerification(outcome) => note_swf_verification(&*self.obj(), *CAT, outcome),
             Event::Connected
             | Event::Ready
             | Event::TokenWanted
@@ -535,13 +535,6 @@ impl RtmpSrc {
         match connection {
             Some(connection) => connection.url(),
             None => Arc::new(lock(&self.settings).0.url().clone()),
-        }
-    }
-
-    pub(super) fn note_swf_verification(&self, outcome: session::SwfVerification) {
-        gst::debug!(CAT, imp = self, "SWF verification: {outcome:?}");
-        if let Some(warning) = error::swf_unverified(outcome) {
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{}", warning));
         }
     }
 

@@ -14,7 +14,7 @@ use gst::subclass::prelude::*;
 use super::imp::{CAT, RtmpSrc};
 use super::stream::{Position, Segment, Stream, time};
 use super::tags::is_header;
-use crate::elements::lock;
+use crate::elements::{lock, note_swf_verification};
 use crate::session::{Event, Media, Order, Recording, SeekFailure};
 use crate::transport::{Connection, Stopped};
 
@@ -128,7 +128,7 @@ impl RtmpSrc {
                 }
                 Ok(Event::Status(status)) => self.tell(&status),
                 Ok(Event::Recorded(recording)) => self.note_recording(recording),
-                Ok(Event::SwfVerification(outcome)) => self.note_swf_verification(outcome),
+                Ok(Event::SwfVerification(outcome)) => note_swf_verification(&*self.obj(), *CAT, outcome),
                 // The stream had ended, and an end that came before the answer is not one.
                 Ok(Event::Eof | Event::Idle | Event::Resumed | Event::Switched) => {}
                 Ok(event @ Event::Closed(_)) => {
