@@ -49,8 +49,10 @@ impl Input {
         }
         match self {
             Self::Track(track) => track.set_caps(caps).map_err(Fault::Track),
-            Self::Flv(_) => {
-                *self = Self::Track(Box::new(Track::new(caps, policy).map_err(Fault::Track)?));
+            Self::Flv(tags) => {
+                let mut track = Track::new(caps, policy).map_err(Fault::Track)?;
+                track.follow(tags.last());
+                *self = Self::Track(Box::new(track));
                 Ok(())
             }
         }
@@ -173,4 +175,63 @@ fn stream_headers(caps: &gst::CapsRef) -> Vec<Bytes> {
         .flat_map(pieces)
         .filter_map(Result::ok)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flv::{FileHeader, TagHeader, TagKind};
+    use bytes::{BufMut as _, BytesMut};
+
+    const KEY_FRAME: &[u8] = b"\x17\x01\x00\x00\x00\x00\x00\x00\x01\x65";
+    const AVC: &str = "video/x-h264, stream-format=avc, alignment=au, \
+        codec_data=(buffer)0142c01effe1000a6742c01ed90141fb011001000568cb83cb20";
+
+    #[test]
+    fn an_elementary_stream_goes_on_where_flv_has_come() {
+        gst::init().unwrap();
+        let mut input = Input::default();
+        let segment = || gst::FormattedSegment::<gst::ClockTime>::new().upcast();
+        let mut flv = BytesMut::new();
+        FileHeader {
+            has_audio: false,
+            has_video: true,
+        }
+        .encode(&mut flv);
+        let header = TagHeader::new(TagKind::Video, 60_000, KEY_FRAME.len()).unwrap();
+        header.encode(&mut flv);
+        flv.put_slice(KEY_FRAME);
+        flv.put_u32(header.previous_tag_size());
+        input
+            .push(gst::Buffer::from_slice(flv.freeze()), segment)
+            .unwrap();
+        assert_eq!(input.next().unwrap().unwrap().timestamp.millis(), 60_000);
+
+        let caps: gst::Caps = AVC.parse().unwrap();
+        input.set_caps(&caps, EnhancedRtmp::Auto).unwrap();
+        assert_eq!(input.end(), None, "nothing of it has begun");
+        for millis in [1000, 1040] {
+            let mut buffer = gst::Buffer::from_slice(*b"\x00\x00\x00\x01\x65");
+            buffer
+                .get_mut()
+                .unwrap()
+                .set_pts(gst::ClockTime::from_mseconds(millis));
+            input.push(buffer, segment).unwrap();
+        }
+        let mut times = Vec::new();
+        while let Some(media) = input.next().unwrap() {
+            times.push(media.timestamp.millis());
+        }
+        // Metadata, header and two frames.
+        assert_eq!(times, [60_000, 60_000, 60_000, 60_040]);
+        // Another connection begins with 0.
+        input.start_over();
+        let mut buffer = gst::Buffer::from_slice(*b"\x00\x00\x00\x01\x65");
+        buffer
+            .get_mut()
+            .unwrap()
+            .set_pts(gst::ClockTime::from_mseconds(1080));
+        input.push(buffer, segment).unwrap();
+        assert_eq!(input.next().unwrap().unwrap().timestamp.millis(), 0);
+    }
 }

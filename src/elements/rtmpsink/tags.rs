@@ -94,6 +94,11 @@ impl Tags {
         }
     }
 
+    /// Timestamp of the last tag that was sent, in milliseconds.
+    pub(super) const fn last(&self) -> Option<u32> {
+        self.last
+    }
+
     /// How many tags were left out because they are encrypted.
     pub(super) const fn encrypted(&self) -> u64 {
         self.encrypted

@@ -23,6 +23,8 @@ pub(super) struct Track {
     /// Tags of the whole stream.
     tags: gst::TagList,
     timeline: Timeline,
+    /// Where the stream's time begins: 0, or where other input has brought the connection.
+    begin: gst::ClockTime,
     /// Decoding time of the last frame, in the stream's time.
     last: Option<gst::ClockTime>,
     /// Running time has started over, and goes on from the last frame.
@@ -49,6 +51,7 @@ impl Track {
             encoder: TrackEncoder::new(caps, 0, policy)?,
             tags: gst::TagList::new(),
             timeline: Timeline::default(),
+            begin: gst::ClockTime::ZERO,
             last: None,
             is_flushed: false,
             wants_headers: true,
@@ -58,6 +61,11 @@ impl Track {
             output: VecDeque::new(),
             told: Told::default(),
         })
+    }
+
+    /// Begins where the server was sent something up to `last`, in milliseconds.
+    pub(super) fn follow(&mut self, last: Option<u32>) {
+        self.begin = gst::ClockTime::from_mseconds(last.unwrap_or_default().into());
     }
 
     /// Takes new caps; what they change is due before the next frame.
@@ -84,6 +92,7 @@ impl Track {
     /// Forgets what a server was told: another connection begins, with headers and from 0.
     pub(super) fn start_over(&mut self) {
         self.timeline = Timeline::default();
+        self.begin = gst::ClockTime::ZERO;
         self.last = None;
         self.is_flushed = false;
         self.wants_headers = true;
@@ -155,7 +164,7 @@ impl Track {
 
     /// Times of the stream; what has none comes with the last frame.
     fn place(&mut self, times: Option<Times>) -> (gst::ClockTime, gst::ClockTime) {
-        let last = self.last.unwrap_or_default();
+        let last = self.last.unwrap_or(self.begin);
         let Some(times) = times else { return (last, last) };
         if self.is_flushed || !self.timeline.has_started() {
             self.is_flushed = false;
