@@ -306,11 +306,12 @@ impl Server {
             let (layout, _) = found.ok_or(Error::NoDigest)?;
             let key = OfferedKey::find(c1, layout).ok_or(Error::BadKey)?;
             let (pair, keys) = SessionKeys::answer(&key, &mut self.entropy);
-            layout.embed_key(s1, pair.public());
+            rtmpe::embed(s1, MEDIA_SERVER_VERSION, layout, pair.public(), &mut self.entropy);
             self.agreement.keys = Some(keys);
-        }
-        if let Some((layout, answered)) = found {
+        } else if let Some((layout, _)) = found {
             digest::embed(s1, MEDIA_SERVER_VERSION, layout, Signer::MediaServer);
+        }
+        if let Some((_, answered)) = found {
             digest::sign(
                 &mut s2,
                 Signer::MediaServer,

@@ -7,13 +7,20 @@
 use std::fmt;
 
 use super::diffie_hellman::{Key, KeyPair, PeerKey};
-use super::digest::{self, Layout};
+use super::digest::{self, Layout, Signer};
 use super::entropy::Entropy;
 use super::simple::Packet;
 
 /// Key pairs that a server makes before it takes one with which peers may disagree on the keys. One in 128 is such a
 /// pair, so that the last is hardly ever reached.
 const MAX_KEY_PAIRS: usize = 8;
+
+/// Halves of S1 that are tried for one in which digest and key do not meet. They do in every fourth, so that the last is
+/// hardly ever reached.
+const MAX_HALVES: usize = 16;
+
+/// Where the half of S1 ends that has the key in [`Layout::KeyFirst`].
+const KEY_HALF_END: usize = 772;
 
 /// Bytes of a session key.
 pub const SESSION_KEY_SIZE: usize = 16;
@@ -99,10 +106,32 @@ impl OfferedKey {
     }
 }
 
+/// Puts a server's key and then the digest into S1, both in `layout`.
+///
+/// FFmpeg (5.1 to 9.0) does not look at the digest when it publishes. Its own C1 is of [`Layout::KeyFirst`], but it takes
+/// the server's key from where the other layout has it. So the key stands there too: to all others, these bytes are
+/// random ones.
+pub(super) fn embed(s1: &mut Packet, version: [u8; 4], layout: Layout, key: &Key, entropy: &mut Entropy) {
+    layout.embed_key(s1, key);
+    let signer = Signer::MediaServer;
+    if layout == Layout::KeyFirst {
+        for _ in 0..MAX_HALVES {
+            let mut twice = *s1;
+            layout.other().embed_key(&mut twice, key);
+            digest::embed(&mut twice, version, layout, signer);
+            if layout.other().key(&twice) == key {
+                *s1 = twice;
+                return;
+            }
+            entropy.fill(&mut s1[KEY_HALF_END..]);
+        }
+    }
+    digest::embed(s1, version, layout, signer);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handshake::digest::Signer;
     use crate::handshake::signature::SignatureCipher;
     use crate::handshake::vectors::{self, CLIENT_KEY, SERVER_KEY, hex, octets};
     use sha2::{Digest as _, Sha256};
@@ -168,6 +197,22 @@ mod tests {
         ] {
             let (layout, _) = digest::find(&packet, signer).unwrap();
             assert_eq!(OfferedKey::find(&packet, layout).unwrap().bytes[..], octets(key));
+        }
+    }
+
+    #[test]
+    fn the_servers_key_stands_in_both_places_whatever_the_packet_holds() {
+        let key = octets(SERVER_KEY).try_into().unwrap();
+        for seed in 0..=255 {
+            let mut entropy = Entropy::new([seed; 32]);
+            let mut s1 = crate::handshake::simple::offer(0, &mut entropy);
+            embed(&mut s1, [3, 5, 1, 1], Layout::KeyFirst, &key, &mut entropy);
+            assert_eq!(
+                (Layout::KeyFirst.key(&s1), Layout::DigestFirst.key(&s1)),
+                (&key, &key)
+            );
+            let (layout, _) = digest::find(&s1, Signer::MediaServer).unwrap();
+            assert_eq!(layout, Layout::KeyFirst);
         }
     }
 

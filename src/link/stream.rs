@@ -281,11 +281,14 @@ impl Link {
         self.replies.min(self.queue.remaining()) > MAX_REPLY_BACKLOG
     }
 
-    /// Announces `size` and writes with it from then on.
+    /// Announces `size`, unless that is what is written with already, and writes with it from then on. To a publishing
+    /// FFmpeg, no announcement over RTMPE is a good one: see `tests/peers_variants.rs`.
     pub(crate) fn set_chunk_size(&mut self, size: u32) {
         let size = size.clamp(1, chunk::MAX_CHUNK_SIZE);
-        self.send_control(&Control::SetChunkSize(size));
-        self.writer.set_chunk_size(size);
+        if size != self.writer.chunk_size() {
+            self.send_control(&Control::SetChunkSize(size));
+            self.writer.set_chunk_size(size);
+        }
     }
 
     /// Announces a window acknowledgement size unless it was announced already.

@@ -306,7 +306,7 @@ impl Session {
 
     /// Announces another chunk size, in bytes, and writes with it from then on. Without effect during the handshake.
     pub fn set_chunk_size(&mut self, size: u32) {
-        if self.link.is_open() && self.link.chunk_sizes().1 != size.clamp(1, chunk::MAX_CHUNK_SIZE) {
+        if self.link.is_open() {
             self.link.set_chunk_size(size);
         }
     }

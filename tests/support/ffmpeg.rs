@@ -1,11 +1,77 @@
 //! ffmpeg as publisher and player, and as the judge of what arrived.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::process::Peer;
-use super::{Context, Failure, Result, wait};
+use super::{Context, Failure, Result, pyav, wait};
+
+/// An ffmpeg as client of RTMP, in whatever variants it was built with.
+#[derive(Clone, Debug)]
+pub struct Client {
+    program: PathBuf,
+    schemes: Vec<&'static str>,
+    authorities: PathBuf,
+}
+
+impl Client {
+    /// The system's. Debian's has neither RTMPE nor RTMPTE, and checks no certificate unless it is told to.
+    pub fn system() -> Result<Self> {
+        Self::at("ffmpeg".into(), Path::new(""))
+    }
+
+    /// The one of imageio-ffmpeg, which has all variants, and trusts the certificates of these authorities.
+    pub fn current(authorities: &Path) -> Result<Self> {
+        let mut client = Self::at(pyav::ffmpeg()?, authorities)?;
+        // FFmpeg 9.0 says "Cannot reuse HTTP connection for different protocol https vs http" behind its first request.
+        client.schemes.retain(|scheme| *scheme != "rtmpts");
+        Ok(client)
+    }
+
+    fn at(program: PathBuf, authorities: &Path) -> Result<Self> {
+        let mut command = Command::new(&program);
+        command.args(["-hide_banner", "-protocols"]);
+        let ended = Peer::spawn(&mut command, "ffmpeg")?.succeed(wait::LONG)?;
+        let printed = String::from_utf8(ended.stdout)?;
+        let protocols: Vec<&str> = printed.split_whitespace().collect();
+        let schemes = ["rtmp", "rtmps", "rtmpe", "rtmpt", "rtmpts", "rtmpte"];
+        let schemes = schemes
+            .into_iter()
+            .filter(|scheme| protocols.contains(scheme))
+            .collect();
+        Ok(Self {
+            program,
+            schemes,
+            authorities: authorities.to_owned(),
+        })
+    }
+
+    /// The variants of RTMP that it can do.
+    pub fn schemes(&self) -> &[&'static str] {
+        &self.schemes
+    }
+
+    fn spawn<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Peer> {
+        let mut command = quiet(&self.program);
+        // Its option for that does not reach the TLS of a tunnel; this is OpenSSL's own.
+        command.env("SSL_CERT_FILE", &self.authorities);
+        Peer::spawn(command.args(["-nostdin", "-y"]).args(arguments), "ffmpeg")
+    }
+
+    /// Publishes a file as it is, as fast as it is taken. In a tunnel it forgets at the end what it has put together
+    /// since its last flush: so it flushes behind each tag.
+    pub fn publish(&self, file: &Path, url: &str) -> Result<Peer> {
+        let file = ["-copyts", "-i", utf8(file)?, "-c", "copy", "-f", "flv"];
+        self.spawn(file.into_iter().chain(["-rtmp_flush_interval", "1", url]))
+    }
+
+    /// Plays `url` into an FLV file until the server says that the stream has ended.
+    pub fn play(&self, url: &str, file: &Path) -> Result<Peer> {
+        self.spawn(["-copyts", "-i", url, "-c", "copy", "-f", "flv", utf8(file)?])
+    }
+}
 
 /// How fast a file is published.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,7 +135,7 @@ pub struct PacketCounts {
 }
 
 /// ffmpeg or ffprobe, quiet but for errors.
-fn quiet(program: &str) -> Command {
+fn quiet(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.args(["-hide_banner", "-loglevel", "error"]);
     command

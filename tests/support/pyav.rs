@@ -1,5 +1,5 @@
-//! A current FFmpeg, which reads and writes Enhanced FLV where Debian's does not: PyAV carries its libraries.
-//! `scripts/python-peers` installs it.
+//! A current FFmpeg, which reads and writes Enhanced FLV where Debian's does not: PyAV carries its libraries, and
+//! imageio-ffmpeg its program. `scripts/python-peers` installs them.
 
 use std::env;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use std::process::Command;
 use super::process::Peer;
 use super::{Context, Failure, Result, wait};
 
-/// Names a Python that has PyAV, instead of the one that `scripts/python-peers` makes.
+/// Names a Python that has both, instead of the one that `scripts/python-peers` makes.
 const PYTHON: &str = "GSTRTMP_PYTHON";
 
 /// One packet of a file.
@@ -125,7 +125,21 @@ fn spawn(script: &str, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Resu
     Peer::spawn(command.arg(folder.join(script)).args(arguments), "python3")
 }
 
-/// The Python that has PyAV.
+/// The program of imageio-ffmpeg, a current ffmpeg.
+pub fn ffmpeg() -> Result<PathBuf> {
+    let mut command = Command::new(python()?);
+    command.args([
+        "-c",
+        "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())",
+    ]);
+    let printed = Peer::spawn(&mut command, "python3")?
+        .succeed(wait::LONG)
+        .context("looking for imageio-ffmpeg, which scripts/python-peers installs")?
+        .stdout;
+    Ok(String::from_utf8(printed)?.trim_end().into())
+}
+
+/// The Python that has PyAV and imageio-ffmpeg.
 fn python() -> Result<PathBuf> {
     if let Some(python) = env::var_os(PYTHON) {
         return Ok(python.into());
