@@ -47,7 +47,7 @@ pub(crate) const ROUND_TRIPS: &[u64] = &[0, 100];
 
 /// Elements in one process where many are compared, and of which memory is measured.
 pub(crate) const CROWD: u64 = 300;
-pub(crate) const AT_REST: u64 = 200;
+pub(crate) const AT_REST: u64 = 100;
 
 /// Repetitions of what takes seconds each.
 const CROWD_ROUNDS: usize = 3;
@@ -172,7 +172,8 @@ impl Results {
         runner.say(format_args!("memory of {AT_REST} sinks at rest"));
         let rest = Terms::new("rest").with("count", AT_REST);
         results.memory = runner
-            .rounds(CROWD_ROUNDS, ELEMENTS, &rest)
+            // It does not depend on what else goes on.
+            .rounds(1, ELEMENTS, &rest)
             .into_iter()
             .map(|(contender, runs)| (contender, median(runs.iter().map(|run| run[0] as f64 / 1e3))))
             .collect();
