@@ -8,20 +8,29 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 /// Width and height.
-const SIZE: (u32, u32) = (760, 440);
+const SIZE: (u32, u32) = (900, 440);
 
-/// Colours that differ in brightness as well.
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0xd0, 0x3b, 0x1e),
-    RGBColor(0x1f, 0x5f, 0xa8),
-    RGBColor(0x6b, 0xae, 0xd6),
-    RGBColor(0x5a, 0x9a, 0x3c),
-    RGBColor(0x8a, 0x8a, 0x8a),
-    RGBColor(0x7a, 0x4f, 0xa0),
-];
+/// Room for the names of the lines, right of them.
+const LEGEND: u32 = 210;
 
-/// A named line of points.
-pub(crate) type Series = (String, Vec<(f64, f64)>);
+/// A line of points.
+pub(crate) struct Series {
+    pub(crate) name: &'static str,
+    /// Red, green and blue.
+    pub(crate) colour: (u8, u8, u8),
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// A bar.
+pub(crate) struct Bar {
+    pub(crate) name: &'static str,
+    pub(crate) colour: (u8, u8, u8),
+    pub(crate) value: f64,
+}
+
+fn colour((red, green, blue): (u8, u8, u8)) -> RGBColor {
+    RGBColor(red, green, blue)
+}
 
 /// What is along the axes.
 pub(crate) struct Axes<'a> {
@@ -32,13 +41,14 @@ pub(crate) struct Axes<'a> {
 
 /// Lines over two logarithmic axes.
 pub(crate) fn lines(path: &Path, axes: &Axes<'_>, series: &[Series]) -> Result<(), Box<dyn Error>> {
-    let points = || series.iter().flat_map(|(_, points)| points.iter());
+    let points = || series.iter().flat_map(|series| series.points.iter());
     let x = decades(points().map(|(x, _)| *x));
     let y = decades(points().map(|(_, y)| *y));
     let area = area(path)?;
     let mut chart = ChartBuilder::on(&area)
         .caption(axes.title, ("sans-serif", 18))
         .margin(12)
+        .margin_right(LEGEND)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d(
@@ -55,27 +65,29 @@ pub(crate) fn lines(path: &Path, axes: &Axes<'_>, series: &[Series]) -> Result<(
         .axis_desc_style(("sans-serif", 14))
         .light_line_style(WHITE)
         .draw()?;
-    for ((name, points), colour) in series.iter().zip(COLOURS.iter().cycle()) {
-        let style = colour.stroke_width(2);
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), style).point_size(3))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    for series in series {
+        let style = colour(series.colour).stroke_width(2);
+        chart.draw_series(LineSeries::new(series.points.iter().copied(), style).point_size(3))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.9))
-        .border_style(RGBColor(0xcc, 0xcc, 0xcc))
-        .label_font(("sans-serif", 13))
-        .draw()?;
+    // Beside the lines, in the order in which they end.
+    let mut ended: Vec<&Series> = series.iter().collect();
+    let end = |series: &Series| series.points.last().map_or(0.0, |(_, y)| *y);
+    ended.sort_by(|a, b| end(b).total_cmp(&end(a)));
+    for (row, series) in (0..).zip(ended) {
+        let (left, middle) = ((SIZE.0 - LEGEND + 12) as i32, 60 + 22 * row);
+        let style = colour(series.colour).stroke_width(2);
+        area.draw(&PathElement::new([(left, middle), (left + 18, middle)], style))?;
+        area.draw(&Circle::new((left + 9, middle), 3, style.filled()))?;
+        let text = ("sans-serif", 13).into_font();
+        area.draw(&Text::new(series.name, (left + 26, middle - 7), text))?;
+    }
     area.present()?;
     Ok(())
 }
 
 /// A bar for each name along a logarithmic axis, with its figure behind it.
-pub(crate) fn bars(path: &Path, axes: &Axes<'_>, bars: &[(String, f64)]) -> Result<(), Box<dyn Error>> {
-    let x = decades(bars.iter().map(|(_, value)| *value));
+pub(crate) fn bars(path: &Path, axes: &Axes<'_>, bars: &[Bar]) -> Result<(), Box<dyn Error>> {
+    let x = decades(bars.iter().map(|bar| bar.value));
     let area = DrawingArea::from(SVGBackend::new(path, (SIZE.0, 90 + 34 * bars.len() as u32)));
     area.fill(&WHITE)?;
     let count = bars.len() as f64;
@@ -96,11 +108,19 @@ pub(crate) fn bars(path: &Path, axes: &Axes<'_>, bars: &[(String, f64)]) -> Resu
         .disable_y_mesh()
         .disable_y_axis()
         .draw()?;
-    for (i, ((name, value), colour)) in bars.iter().zip(COLOURS.iter().cycle()).enumerate() {
+    for (
+        i,
+        Bar {
+            name,
+            colour: of,
+            value,
+        },
+    ) in bars.iter().enumerate()
+    {
         let middle = count - i as f64 - 0.5;
         let bar = Rectangle::new(
             [(x.start, middle - 0.32), (*value, middle + 0.32)],
-            colour.filled(),
+            colour(*of).filled(),
         );
         chart.draw_series([bar])?;
         let right = ("sans-serif", 13).into_font();
@@ -109,7 +129,7 @@ pub(crate) fn bars(path: &Path, axes: &Axes<'_>, bars: &[(String, f64)]) -> Resu
             plotters::style::text_anchor::HPos::Right,
             plotters::style::text_anchor::VPos::Center,
         ));
-        chart.draw_series([EmptyElement::at((x.start, middle)) + Text::new(name.clone(), (-8, 0), left)])?;
+        chart.draw_series([EmptyElement::at((x.start, middle)) + Text::new(*name, (-8, 0), left)])?;
     }
     area.present()?;
     Ok(())

@@ -1,16 +1,17 @@
-//! Many live sinks in one process, each fed by a thread of its own as in any pipeline, while one peer has stopped
-//! reading and another is slow.
+//! Many live sinks in one process, while one peer has stopped reading and another is slow; and what each of them has of
+//! the process's memory.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use gst::prelude::*;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
 
 use crate::clock;
 use crate::contender::Contender;
@@ -36,84 +37,85 @@ const SLOW: usize = 1;
 const SLOW_BYTES: usize = 4096;
 const SLOW_PAUSE: u64 = 100_000_000;
 
-/// Publishes by `count` elements for `milliseconds`, with `stall=1` while two peers do not keep up. Tells `result CPU NANOSECONDS
-/// THREADS BYTES WORST P99 MEDIAN`: threads besides those that feed, bytes of heap that all elements together
-/// have at rest, and how late messages were whole at those peers that keep up.
+/// How long the peer waits for anything.
+const PAUSE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
+
+/// Threads that feed the sinks whose peers keep up. More would compete with the sinks for the processor, and one for
+/// each sink would have the system's scheduler decide how late they are.
+const FEEDERS: usize = 2;
+
+/// Sinks that are there before memory is looked at, so that what all of them share is.
+const BEFORE: usize = 20;
+
+/// What a feeding thread has to do before anybody looks, and at the end.
+struct Script {
+    buffer: gst::Buffer,
+    mark: gst::Buffer,
+    body: Vec<u8>,
+}
+
+impl Script {
+    fn new() -> Arc<Self> {
+        let body = video_body(SIZE);
+        Arc::new(Self {
+            buffer: tag(9, 0, &body),
+            mark: tag(9, 0, &video_body(MARK)),
+            body,
+        })
+    }
+}
+
+/// When message `k` of sink `i` of `count` is due, behind the beginning.
+fn due(i: usize, count: usize, k: u64) -> u64 {
+    PERIOD * i as u64 / count as u64 + PERIOD * k
+}
+
+/// Publishes by `count` elements for `milliseconds`, with `stall=1` while two peers do not keep up. Tells `result CPU
+/// NANOSECONDS THREADS WORST P99 MEDIAN`: threads besides the one that waits and those that feed, and how late messages
+/// were whole at those peers that keep up.
 pub(crate) fn publish(terms: &Terms) {
     allow_descriptors();
     let contender = Contender::parse(terms.text("contender"));
     let count = terms.number("count") as usize;
     let stalls = terms.number("stall") > 0;
     let messages = terms.number("milliseconds") * 1_000_000 / PERIOD;
-    let is_plain = contender == Contender::Plain;
     gst::init().expect("GStreamer starts");
-    if !is_plain {
-        // What all elements share is there already.
-        drop(contender.element(true, "rtmp://127.0.0.1:1/live/bench"));
-    }
-    let server = Terms::new("peer-crowd")
-        .with("count", count)
-        .with("stall", u8::from(stalls))
-        .with("plain", u8::from(is_plain));
-    let mut peer = Peer::start(&server);
-    let body = video_body(SIZE);
-    let buffer = tag(9, 0, &body);
-    let mark = tag(9, 0, &video_body(MARK));
+    let mut crowd = Crowd::start(contender, count, stalls);
 
+    // A sink that blocks while its peer stalls has a thread for itself, as in any pipeline; it is no other's fault.
+    let own = if stalls { SLOW + 1 } else { 0 };
+    let mut shares: Vec<Vec<(usize, Outlet)>> = (0..own + FEEDERS.min(count)).map(|_| Vec::new()).collect();
+    for i in 0..count {
+        let outlet = crowd.outlet(i);
+        let share = if i < own { i } else { own + i % FEEDERS };
+        shares[share].push((i, outlet));
+    }
+    shares.retain(|share| !share.is_empty());
+    let feeding = shares.len();
     let start: Arc<OnceLock<u64>> = Arc::default();
-    let begin = Arc::new(Barrier::new(count + 1));
-    let mut feeders: Vec<Sender<Outlet>> = Vec::new();
-    for i in 0..count {
-        let (send, receive) = mpsc::channel::<Outlet>();
-        let (start, begin) = (Arc::clone(&start), Arc::clone(&begin));
-        let (buffer, mark, body) = (buffer.clone(), mark.clone(), body.clone());
-        feeders.push(send);
-        thread::Builder::new()
-            .stack_size(256 << 10)
-            .spawn(move || {
-                let Ok(mut outlet) = receive.recv() else { return };
-                outlet.open(&buffer, &mark);
-                begin.wait();
-                let first = start.get().expect("set before the barrier") + PERIOD * i as u64 / count as u64;
-                for k in 0..messages {
-                    clock::sleep_until(first + PERIOD * k);
-                    outlet.send(&buffer, &body);
+    let begin = Arc::new(Barrier::new(feeding + 1));
+    let script = Script::new();
+    for mut share in shares {
+        let (start, begin, script) = (Arc::clone(&start), Arc::clone(&begin), Arc::clone(&script));
+        thread::spawn(move || {
+            share.iter_mut().for_each(|(_, outlet)| outlet.open(&script));
+            begin.wait();
+            let at = start.get().expect("set before the barrier");
+            for k in 0..messages {
+                for (i, outlet) in &mut share {
+                    clock::sleep_until(at + due(*i, count, k));
+                    outlet.send(&script);
                 }
-                outlet.end(&mark);
-            })
-            .expect("a thread");
-    }
-    let before = heap();
-
-    let pipeline = (!is_plain).then(gst::Pipeline::new);
-    let mut outlets = Vec::new();
-    for i in 0..count {
-        outlets.push(match &pipeline {
-            None => {
-                let mut stream = TcpStream::connect(("127.0.0.1", peer.port)).expect("the peer listens");
-                stream.set_nodelay(true).expect("a TCP socket");
-                stream
-                    .write_all(&(i as u32).to_be_bytes())
-                    .expect("the peer reads");
-                Outlet::Socket(stream)
             }
-            Some(pipeline) => {
-                let sink = contender.element(true, &format!("rtmp://127.0.0.1:{}/live/{i}", peer.port));
-                pipeline.add(&sink).expect("a pipeline takes an element");
-                Outlet::Element(Publisher::feed(&sink), contender)
-            }
+            share.iter_mut().for_each(|(_, outlet)| outlet.end(&script));
         });
     }
-    if let Some(pipeline) = &pipeline {
-        pipeline.set_state(gst::State::Playing).expect("the sinks start");
-    }
-    for (feeder, outlet) in feeders.iter().zip(outlets) {
-        feeder.send(outlet).expect("it waits for that");
-    }
-    peer.expect("ready");
+    crowd.peer.expect("ready");
     // Let those threads end that connecting has needed.
     thread::sleep(Duration::from_millis(500));
-    let memory = heap().saturating_sub(before);
 
     let at = clock::now() + 200_000_000;
     start.set(at).expect("set once");
@@ -121,33 +123,101 @@ pub(crate) fn publish(terms: &Terms) {
     clock::sleep_until(at);
     let cpu = clock::cpu();
     clock::sleep_until(at + PERIOD * messages / 2);
-    let threads = threads().saturating_sub(count + 1);
+    let threads = threads().saturating_sub(feeding + 1);
     clock::sleep_until(at + PERIOD * messages);
     let (cpu, elapsed) = (clock::cpu() - cpu, clock::now() - at);
 
-    let heard = if stalls { count - 2 } else { count };
     let mut late: Vec<u64> = Vec::new();
-    for _ in 0..heard {
-        let times = peer.expect("times");
+    for _ in own..count {
+        let times = crowd.peer.expect("times");
         let (i, times) = times.split_first().expect("the number of the sink");
         assert_eq!(times.len() as u64, messages, "messages of sink {i}");
-        let first = at + PERIOD * i / count as u64;
         late.extend(
             (0..)
                 .zip(times)
-                .map(|(k, time)| time.saturating_sub(first + PERIOD * k)),
+                .map(|(k, time)| time.saturating_sub(at + due(*i as usize, count, k))),
         );
     }
     late.sort_unstable();
     let part = |part: usize| late[(late.len() - 1) * part / 100];
     say(format_args!(
-        "result {cpu} {elapsed} {threads} {memory} {} {} {}",
+        "result {cpu} {elapsed} {threads} {} {} {}",
         part(100),
         part(99),
         part(50)
     ));
     // Some of the threads are still held up by their peers.
     std::process::exit(0);
+}
+
+/// Connects `count` elements one after the other, has each send two messages, and leaves them alone. Tells `result BYTES`:
+/// memory of the process that each has added, whoever has asked for it and whether it is in use or not.
+pub(crate) fn rest(terms: &Terms) {
+    allow_descriptors();
+    let contender = Contender::parse(terms.text("contender"));
+    let count = terms.number("count") as usize;
+    gst::init().expect("GStreamer starts");
+    let mut crowd = Crowd::start(contender, BEFORE + count, false);
+    let script = Script::new();
+    let mut outlets = Vec::with_capacity(BEFORE + count);
+    let mut before = 0;
+    for i in 0..BEFORE + count {
+        if i == BEFORE {
+            thread::sleep(Duration::from_secs(1));
+            before = memory();
+        }
+        let mut outlet = crowd.outlet(i);
+        outlet.open(&script);
+        outlets.push(outlet);
+    }
+    crowd.peer.expect("ready");
+    thread::sleep(Duration::from_secs(1));
+    let each = memory().saturating_sub(before) / count as u64;
+    say(format_args!("result {each}"));
+    std::process::exit(0);
+}
+
+/// Sinks of one process and the peer of them all.
+struct Crowd {
+    contender: Contender,
+    peer: Peer,
+    pipeline: gst::Pipeline,
+}
+
+impl Crowd {
+    fn start(contender: Contender, count: usize, stalls: bool) -> Self {
+        let server = Terms::new("peer-crowd")
+            .with("count", count)
+            .with("stall", u8::from(stalls))
+            .with("plain", u8::from(contender == Contender::Plain));
+        let pipeline = gst::Pipeline::new();
+        // Nobody reads what the sinks say, and it is not to be kept.
+        pipeline.bus().expect("a pipeline has a bus").set_flushing(true);
+        pipeline.set_state(gst::State::Playing).expect("it is empty");
+        Self {
+            contender,
+            peer: Peer::start(&server),
+            pipeline,
+        }
+    }
+
+    /// One more sink, which is connecting.
+    fn outlet(&self, i: usize) -> Outlet {
+        if self.contender == Contender::Plain {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.peer.port)).expect("the peer listens");
+            stream.set_nodelay(true).expect("a TCP socket");
+            stream
+                .write_all(&(i as u32).to_be_bytes())
+                .expect("the peer reads");
+            return Outlet::Socket(stream);
+        }
+        let sink = self
+            .contender
+            .element(true, &format!("rtmp://127.0.0.1:{}/live/{i}", self.peer.port));
+        self.pipeline.add(&sink).expect("a pipeline takes an element");
+        sink.set_state(gst::State::Playing).expect("the sink starts");
+        Outlet::Element(Publisher::feed(&sink), self.contender)
+    }
 }
 
 /// Where a feeding thread puts its messages.
@@ -158,25 +228,25 @@ enum Outlet {
 
 impl Outlet {
     /// Connects if that has not been done, and uses what is used for every message.
-    fn open(&mut self, buffer: &gst::Buffer, mark: &gst::Buffer) {
+    fn open(&mut self, script: &Script) {
         if let Self::Element(pad, contender) = self {
             Publisher::push_file_header(pad, *contender);
-            for buffer in [buffer, buffer, mark] {
+            for buffer in [&script.buffer, &script.buffer, &script.mark] {
                 pad.push(buffer.clone()).expect("the sink takes a tag");
             }
         }
     }
 
-    fn send(&mut self, buffer: &gst::Buffer, body: &[u8]) {
+    fn send(&mut self, script: &Script) {
         match self {
-            Self::Element(pad, _) => _ = pad.push(buffer.clone()),
-            Self::Socket(stream) => _ = stream.write_all(body),
+            Self::Element(pad, _) => _ = pad.push(script.buffer.clone()),
+            Self::Socket(stream) => _ = stream.write_all(&script.body),
         }
     }
 
-    fn end(&mut self, mark: &gst::Buffer) {
+    fn end(&mut self, script: &Script) {
         match self {
-            Self::Element(pad, _) => _ = pad.push(mark.clone()),
+            Self::Element(pad, _) => _ = pad.push(script.mark.clone()),
             Self::Socket(stream) => _ = stream.shutdown(Shutdown::Write),
         }
     }
@@ -195,11 +265,10 @@ fn threads() -> usize {
     fs::read_dir("/proc/self/task").expect("Linux").count()
 }
 
-/// Bytes of the heap that are in memory. The runner has malloc take everything from there.
-fn heap() -> u64 {
-    let text = fs::read_to_string("/proc/self/smaps").expect("Linux");
-    let heap = text.split_once("[heap]").map_or("", |(_, rest)| rest);
-    let line = heap.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
+/// Bytes of memory that the process has for itself alone: heaps, stacks, and what of files it has changed.
+fn memory() -> u64 {
+    let text = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux");
+    let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next());
     kilobytes
         .and_then(|number| number.parse::<u64>().ok())
@@ -242,7 +311,8 @@ impl Connection {
             connection.marks = 1;
         } else {
             let mut marks = 0;
-            let client = Client::accept(stream, 4096, false, |message| {
+            stream.set_nodelay(true)?;
+            let client = Client::accept(stream.into(), 4096, false, |message| {
                 marks += u32::from(is_mark(&message))
             })?;
             connection.index = client.name.parse().expect("a number for a name");
@@ -303,6 +373,12 @@ pub(crate) fn serve(terms: &Terms) -> io::Result<()> {
         }
     });
     let mut connections = receive.into_iter().collect::<io::Result<Vec<_>>>()?;
+    let watch = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    for (key, connection) in (0..).zip(&connections) {
+        let data = epoll::EventData::new_u64(key);
+        epoll::add(&watch, &connection.stream, data, epoll::EventFlags::IN)?;
+    }
+    let mut events = Vec::with_capacity(count);
     let mut buffer = vec![0; 64 << 10];
     let mut is_ready = false;
     let mut slow_at = 0;
@@ -310,6 +386,14 @@ pub(crate) fn serve(terms: &Terms) -> io::Result<()> {
         if !is_ready && connections.iter().all(|connection| connection.marks > 0) {
             is_ready = true;
             say(format_args!("ready"));
+            if stalls {
+                for connection in connections
+                    .iter()
+                    .filter(|one| matches!(one.index, STALLED | SLOW))
+                {
+                    epoll::delete(&watch, &connection.stream)?;
+                }
+            }
         }
         let now = clock::now();
         if stalls && is_ready && now > slow_at {
@@ -318,24 +402,14 @@ pub(crate) fn serve(terms: &Terms) -> io::Result<()> {
                 slow.read(&mut buffer[..SLOW_BYTES])?;
             }
         }
-        let is_read = |connection: &Connection| {
-            let is_left_alone = stalls && is_ready && matches!(connection.index, STALLED | SLOW);
-            !(connection.is_over || is_left_alone)
-        };
-        let mut polled: Vec<PollFd<'_>> = connections
-            .iter()
-            .filter(|connection| is_read(connection))
-            .map(|connection| PollFd::new(&connection.stream, PollFlags::IN))
-            .collect();
-        let patience = rustix::event::Timespec {
-            tv_sec: 0,
-            tv_nsec: 50_000_000,
-        };
-        poll(&mut polled, Some(&patience))?;
-        let readable: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let read = connections.iter_mut().filter(|connection| is_read(connection));
-        for (connection, _) in read.zip(readable).filter(|(_, readable)| *readable) {
+        events.clear();
+        epoll::wait(&watch, spare_capacity(&mut events), Some(&PAUSE))?;
+        for event in &events {
+            let connection = &mut connections[event.data.u64() as usize];
             connection.read(&mut buffer)?;
+            if connection.is_over {
+                epoll::delete(&watch, &connection.stream)?;
+            }
         }
     }
 }

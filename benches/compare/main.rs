@@ -25,6 +25,7 @@ mod startup;
 mod suite;
 mod tally;
 mod terms;
+mod wire;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         "peer-write" => _ = peer::write(&terms),
         "peer-crowd" => _ = crowd::serve(&terms),
         "crowd" => crowd::publish(&terms),
+        "rest" => crowd::rest(&terms),
         "startup-publish" => startup::publish(&terms),
         "startup-play" => startup::play(&terms),
         "publish" => publish::throughput(&terms),

@@ -3,7 +3,7 @@
 //! A peer prints `port NUMBER`, serves one connection, and tells on its standard output what it saw.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -15,6 +15,7 @@ use gstrtmp::timestamp::Timestamp;
 
 use crate::tally::{Counted, Tally};
 use crate::terms::Terms;
+use crate::wire::Wire;
 use crate::{clock, path};
 
 /// Bytes of C0, C1 and C2, RTMP 1.0 section 5.2.
@@ -101,22 +102,30 @@ pub(crate) fn listen() -> TcpListener {
     listener
 }
 
-/// The one connection that a peer serves, over a path with `delay` nanoseconds each way; with `accepted=1` the time is
-/// told at which it was there.
-fn connection(terms: &Terms) -> io::Result<TcpStream> {
-    let (stream, _) = listen().accept()?;
+/// Whether only a session can read what is sent.
+fn is_enciphered(terms: &Terms) -> bool {
+    terms.text("scheme") == "rtmpe"
+}
+
+/// The one connection that a peer serves, by the scheme of `terms` and over a path with `delay` nanoseconds each way;
+/// with `accepted=1` the time is told at which it was there.
+fn connection(terms: &Terms) -> io::Result<Wire> {
+    let listener = listen();
+    let (mut stream, _) = listener.accept()?;
     if terms.number("accepted") > 0 {
         say(format_args!("accepted {}", clock::now()));
     }
-    match terms.number("delay") {
-        0 => Ok(stream),
-        delay => path::lay(stream, delay),
+    let delay = terms.number("delay");
+    if delay > 0 {
+        stream = path::lay(stream, delay)?;
     }
+    stream.set_nodelay(true)?;
+    Ok(Wire::accepted(stream, listener, terms))
 }
 
 /// A client that has come as far as media.
 pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Wire,
     pub(crate) session: Session,
     pub(crate) tally: Tally,
     /// Of the stream.
@@ -129,12 +138,11 @@ impl Client {
     /// Answers everything until media may flow; what the publisher sent by then is told to `counted`. What
     /// `is_enciphered` only the session can read.
     pub(crate) fn accept(
-        mut stream: TcpStream,
+        mut stream: Wire,
         chunk_size: u32,
         is_enciphered: bool,
         mut counted: impl FnMut(Counted),
     ) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
         let mut config = ServerConfig::new([7; 32]);
         config.chunk_size = chunk_size;
         let mut session = Session::server(Arc::new(config), Instant::now());
@@ -238,7 +246,7 @@ pub(crate) fn read(terms: &Terms) -> io::Result<()> {
             times.push(now);
         }
     };
-    let is_enciphered = terms.number("enciphered") > 0;
+    let is_enciphered = is_enciphered(terms);
     let mut client = Client::accept(stream, 4096, is_enciphered, &mut count)?;
     let mut buffer = vec![0; READ_SIZE];
     loop {
@@ -273,7 +281,7 @@ fn say_times(times: &mut Vec<u64>) {
 pub(crate) fn read_plain(terms: &Terms) -> io::Result<()> {
     let records = terms.number("record") > 0;
     let size = terms.number("size");
-    let (mut stream, _) = listen().accept()?;
+    let mut stream = connection(terms)?;
     let mut buffer = vec![0; READ_SIZE];
     let mut times = Vec::new();
     let mut bytes = 0;
@@ -371,10 +379,9 @@ pub(crate) fn audio_body(size: usize) -> Vec<u8> {
 pub(crate) fn write(terms: &Terms) -> io::Result<()> {
     let size = terms.number("size") as usize;
     let chunk_size = u32::try_from(terms.number("chunk")).expect("a chunk size");
-    let is_enciphered = terms.number("enciphered") > 0;
+    let is_enciphered = is_enciphered(terms);
     let stream = connection(terms)?;
     let mut client = if terms.number("plain") > 0 {
-        stream.set_nodelay(true)?;
         Client {
             session: player(chunk_size),
             stream,

@@ -12,8 +12,9 @@ use gst::prelude::*;
 use crate::clock;
 use crate::contender::Contender;
 use crate::peer::{NUMBER, Peer, say};
-use crate::publish::{is_enciphered, location, report_times};
+use crate::publish::{location, report_times};
 use crate::terms::Terms;
+use crate::wire::PlainWire;
 
 /// Bytes that pass before anything is measured.
 const WARM_UP: u64 = 8 << 20;
@@ -86,10 +87,10 @@ impl Player {
 pub(crate) fn throughput(terms: &Terms) {
     let contender = Contender::parse(terms.text("contender"));
     let duration = Duration::from_millis(terms.number("milliseconds"));
-    let server = Terms::new("peer-write")
+    let server = terms
+        .of_peer("peer-write")
         .with("size", terms.number("size"))
         .with("chunk", terms.number("chunk"))
-        .with("enciphered", u8::from(is_enciphered(terms)))
         .with("plain", u8::from(contender == Contender::Plain));
     let peer = Peer::start(&server);
     let counted = Arc::new(Counted::default());
@@ -101,7 +102,7 @@ pub(crate) fn throughput(terms: &Terms) {
         }
     };
     let player = if contender == Contender::Plain {
-        let mut stream = TcpStream::connect(("127.0.0.1", peer.port)).expect("the peer listens");
+        let mut stream = PlainWire::connect(peer.port, terms).expect("the peer listens");
         thread::spawn(move || {
             let mut buffer = vec![0; 64 << 10];
             while let Ok(taken @ 1..) = stream.read(&mut buffer) {

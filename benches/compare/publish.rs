@@ -9,6 +9,7 @@ use crate::clock;
 use crate::contender::Contender;
 use crate::peer::{MARK, Peer, audio_body, say, video_body};
 use crate::terms::Terms;
+use crate::wire::PlainWire;
 
 /// Buffers that are pushed over and over; more of the small ones, so that their time seldom starts over.
 const BYTES_PREBUILT: usize = 4 << 20;
@@ -43,11 +44,6 @@ pub(crate) fn location(port: u16, terms: &Terms) -> String {
         scheme => scheme,
     };
     format!("{scheme}://127.0.0.1:{port}/live/bench")
-}
-
-/// Whether only a session can read what is sent.
-pub(crate) fn is_enciphered(terms: &Terms) -> bool {
-    terms.text("scheme") == "rtmpe"
 }
 
 /// An element between a pad that feeds it and a peer.
@@ -107,13 +103,12 @@ pub(crate) fn throughput(terms: &Terms) {
     let size = terms.number("size") as usize;
     let duration = terms.number("milliseconds") * 1_000_000;
     if contender == Contender::Plain {
-        return plain_throughput(size, duration);
+        return plain_throughput(terms, size, duration);
     }
     gst::init().expect("GStreamer starts");
     let is_audio = terms.number("audio") > 0;
     let type_id = if is_audio { 8 } else { 9 };
-    let server = Terms::new("peer-read").with("enciphered", u8::from(is_enciphered(terms)));
-    let mut peer = Peer::start(&server);
+    let mut peer = Peer::start(&terms.of_peer("peer-read"));
     let publisher = Publisher::start(contender, peer.port, terms);
     let body = body(size, is_audio);
     let count = (BYTES_PREBUILT / size).clamp(2, MOST_PREBUILT);
@@ -167,10 +162,9 @@ pub(crate) fn throughput(terms: &Terms) {
     publisher.stop();
 }
 
-fn plain_throughput(size: usize, duration: u64) {
-    let mut peer = Peer::start(&Terms::new("peer-read-plain").with("size", size));
-    let mut stream = TcpStream::connect(("127.0.0.1", peer.port)).expect("the peer listens");
-    stream.set_nodelay(true).expect("a TCP socket");
+fn plain_throughput(terms: &Terms, size: usize, duration: u64) {
+    let mut peer = Peer::start(&terms.of_peer("peer-read-plain").with("size", size));
+    let mut stream = PlainWire::connect(peer.port, terms).expect("the peer listens");
     let count = (BYTES_PREBUILT / size).clamp(2, MOST_PREBUILT);
     let bodies = vec![video_body(size); count];
     let mut pushed = 0_u64;
@@ -183,7 +177,7 @@ fn plain_throughput(size: usize, duration: u64) {
             break;
         }
     }
-    stream.shutdown(Shutdown::Write).expect("the peer still reads");
+    stream.end().expect("the peer still reads");
     let seen = peer.expect("mark");
     let cpu = clock::cpu() - cpu;
     say(format_args!(

@@ -7,10 +7,12 @@ use std::path::Path;
 
 use gst::glib;
 
-use crate::chart::{self, Axes, Series, three_digits};
+use crate::chart::{self, Axes, Bar, Series, three_digits};
 use crate::contender::Contender;
 use crate::runner::Throughput;
-use crate::suite::{By, CROWD, Results};
+use crate::suite::{
+    AT_REST, By, CROWD, CROWDED, Crowd, Curves, ELEMENTS, LISTS, PACED_SOURCES, Results, SCHEMES,
+};
 
 const BEGIN: &str = "<!-- Made by scripts/bench from here on. -->\n";
 const END: &str = "<!-- Made by scripts/bench up to here. -->\n";
@@ -39,15 +41,10 @@ pub(crate) fn text(results: &Results, how: &str) -> String {
     text.push_str("### What must be reached\n\n");
     text.push_str("| what | limit | measured | |\n|---|---|---|---|\n");
     for goal in goals(results) {
-        let verdict = match goal.is_reached {
-            Some(true) => "reached",
-            Some(false) => "**missed**",
-            None => "not measured",
-        };
         _ = writeln!(
             text,
-            "| {} | {} | {} | {verdict} |",
-            goal.what, goal.limit, goal.measured
+            "| {} | {} | {} | {} |",
+            goal.what, goal.limit, goal.measured, goal.verdict
         );
     }
     text.push_str("\n### Publish\n\n");
@@ -56,124 +53,87 @@ pub(crate) fn text(results: &Results, how: &str) -> String {
     );
     text.push_str("|---|---|---|---|---|---|\n");
     let ours = rate(&results.frames, Contender::Ours);
-    for (contender, frames) in &results.frames {
-        let messages =
-            |by: &By<Throughput>| by.get(contender).map_or("-".into(), |t| chart::short(t.messages));
+    for contender in Contender::SINKS {
+        let frames = results.frames.get(contender);
+        let messages = |by: &By<Throughput>| cell(by.get(contender), |t| chart::short(t.messages));
         _ = writeln!(
             text,
-            "| {} | {:.0} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             contender.sink_name(),
-            frames.rate,
-            ratio(frames.rate, ours),
-            three_digits(frames.cpu),
+            cell(frames, |t| format!("{:.0}", t.rate)),
+            cell(frames, |t| ratio(t.rate, ours)),
+            cell(frames, |t| three_digits(t.cpu)),
             messages(&results.small),
-            messages(&results.small_lists),
+            if LISTS.contains(contender) {
+                messages(&results.small_lists)
+            } else {
+                "-".to_owned()
+            },
         );
     }
     text.push_str("\n![MB/s of each sink](images/publish.svg)\n\n### Play\n\n20 kB frames.\n\n");
     text.push_str("| | server's chunk size | MB/s | to rtmpsrc | CPU s per GB |\n|---|---|---|---|---|\n");
     for (chunk, played) in &results.played {
         let ours = rate(played, Contender::Ours);
-        for (contender, t) in played {
-            let name = contender.source_name();
+        for contender in Contender::SOURCES {
+            let t = played.get(contender);
             _ = writeln!(
                 text,
-                "| {name} | {chunk} | {:.0} | {} | {} |",
-                t.rate,
-                ratio(t.rate, ours),
-                three_digits(t.cpu)
+                "| {} | {chunk} | {} | {} | {} |",
+                contender.source_name(),
+                cell(t, |t| format!("{:.0}", t.rate)),
+                cell(t, |t| ratio(t.rate, ours)),
+                cell(t, |t| three_digits(t.cpu)),
             );
         }
     }
-    text.push_str("\n### Variants\n\n20 kB frames. The peer has to decipher or encipher as well, which bounds MB/s.\n\n");
-    text.push_str(
-        "| | | publish, MB/s | CPU s per GB | play, MB/s | CPU s per GB |\n|---|---|---|---|---|---|\n",
-    );
-    let plain = results.played.get(&4096);
-    let variants = results
-        .published_by_scheme
-        .iter()
-        .map(|(scheme, published)| (*scheme, published, results.played_by_scheme.get(scheme)));
-    for (scheme, published, played) in std::iter::once(("rtmp", &results.frames, plain)).chain(variants) {
-        for contender in [Contender::Ours, Contender::Librtmp] {
-            let figures = |t: Option<&Throughput>| {
-                t.map_or("- | -".to_owned(), |t| {
-                    format!("{:.0} | {}", t.rate, three_digits(t.cpu))
-                })
-            };
-            let (published, played) = (
-                published.get(&contender),
-                played.and_then(|by| by.get(&contender)),
-            );
-            let name = contender.plugin_name();
-            _ = writeln!(
-                text,
-                "| {scheme} | {name} | {} | {} |",
-                figures(published),
-                figures(played)
-            );
-        }
-    }
+    variants(&mut text, results);
     text.push_str("\n### Latency\n\n20 kB frames, 200 a second, microseconds.\n\n");
     text.push_str(
         "| | push to whole message at the peer | 99 % within | | peer's write to pad | 99 % within |\n",
     );
     text.push_str("|---|---|---|---|---|---|\n");
-    for (contender, push) in &results.push_to_peer {
-        let pad = results.peer_to_pad.get(contender);
+    for contender in Contender::SINKS {
+        let push = results.push_to_peer.get(contender);
+        let (name, median, p99) = if PACED_SOURCES.contains(contender) {
+            let pad = results.peer_to_pad.get(contender);
+            (
+                contender.source_name(),
+                cell(pad, |l| format!("{:.1}", l.median)),
+                cell(pad, |l| format!("{:.1}", l.p99)),
+            )
+        } else {
+            ("", "-".to_owned(), "-".to_owned())
+        };
         _ = writeln!(
             text,
-            "| {} | {:.1} | {:.1} | {} | {} | {} |",
+            "| {} | {} | {} | {name} | {median} | {p99} |",
             contender.sink_name(),
-            push.median,
-            push.p99,
-            pad.map_or("", |_| contender.source_name()),
-            pad.map_or("-".into(), |pad| format!("{:.1}", pad.median)),
-            pad.map_or("-".into(), |pad| format!("{:.1}", pad.p99)),
+            cell(push, |l| format!("{:.1}", l.median)),
+            cell(push, |l| format!("{:.1}", l.p99)),
         );
     }
     text.push_str("\n### Time to the first media\n\nMilliseconds from the server's accept on.\n\n");
     text.push_str("| round trip | | publish: at the server | play: at the pad |\n|---|---|---|---|\n");
     for (round_trip, published) in &results.first_published {
-        for (contender, time) in published {
-            let played = results
-                .first_played
-                .get(round_trip)
-                .and_then(|by| by.get(contender));
+        let played = results.first_played.get(round_trip);
+        for contender in ELEMENTS {
             _ = writeln!(
                 text,
                 "| {round_trip} ms | {} | {} | {} |",
                 contender.plugin_name(),
-                three_digits(*time),
-                played.map_or("-".into(), |time| three_digits(*time)),
+                cell(published.get(contender), |time| three_digits(*time)),
+                cell(played.and_then(|by| by.get(contender)), |time| three_digits(
+                    *time
+                )),
             );
         }
     }
-    _ = write!(
-        text,
-        "\n### Many sinks\n\n{CROWD} live sinks in one process, each fed 30 messages of 5 kB a second by a thread of its \
-         own. One peer has stopped reading and another reads 40 kB/s. How late a message is counts from when it was due \
-         until it is whole at its peer, and so has in it how late the feeding thread was woken up; plain write() shows \
-         how much that is.\n\n"
-    );
-    text.push_str("| | CPU of one core | threads beside the feeding ones | memory each | median late | 99 % within | worst |\n");
-    text.push_str("|---|---|---|---|---|---|---|\n");
-    for (contender, crowd) in &results.crowd {
-        _ = writeln!(
-            text,
-            "| {} | {:.1} % | {:.0} | {} kB | {} ms | {} ms | {} ms |",
-            contender.sink_name(),
-            crowd.cpu * 100.0,
-            crowd.threads,
-            three_digits(crowd.memory),
-            three_digits(crowd.median),
-            three_digits(crowd.p99),
-            three_digits(crowd.worst),
-        );
-    }
+    many(&mut text, results);
     text.push_str("\n### How cost grows\n\n");
     for (file, alt) in [
         ("message-size", "MB/s by size of the messages"),
+        ("message-cpu", "CPU for a message by its size"),
         ("elements", "CPU by number of sinks"),
         ("chunk-size-publish", "MB/s published by chunk size"),
         ("chunk-size-play", "MB/s played by chunk size"),
@@ -183,13 +143,102 @@ pub(crate) fn text(results: &Results, how: &str) -> String {
     text
 }
 
+/// A figure in a table, if its measurement has not failed.
+fn cell<T>(value: Option<&T>, figure: impl FnOnce(&T) -> String) -> String {
+    value.map_or_else(|| "failed".to_owned(), figure)
+}
+
+fn variants(text: &mut String, results: &Results) {
+    text.push_str(
+        "\n### Variants\n\n20 kB frames, played in chunks of 4096 bytes. The peer has to decipher or encipher as well, which \
+         bounds MB/s. \"rustls alone\" writes and reads the same sizes through rustls with the same cipher, on a blocking \
+         socket.\n\n",
+    );
+    text.push_str(
+        "| | | publish, MB/s | CPU s per GB | play, MB/s | CPU s per GB |\n|---|---|---|---|---|---|\n",
+    );
+    let plain: &[Contender] = &[
+        Contender::Ours,
+        Contender::Rtmp2,
+        Contender::Rtmp2Large,
+        Contender::Librtmp,
+        Contender::Plain,
+    ];
+    let figures = |is_asked: bool, t: Option<&Throughput>| {
+        if !is_asked {
+            return "- | -".to_owned();
+        }
+        t.map_or("failed | failed".to_owned(), |t| {
+            format!("{:.0} | {}", t.rate, three_digits(t.cpu))
+        })
+    };
+    for (scheme, contenders) in std::iter::once(&("rtmp", plain)).chain(SCHEMES) {
+        let (published, played) = if *scheme == "rtmp" {
+            (Some(&results.frames), results.played.get(&4096))
+        } else {
+            (
+                results.published_by_scheme.get(scheme),
+                results.played_by_scheme.get(scheme),
+            )
+        };
+        for contender in *contenders {
+            _ = writeln!(
+                text,
+                "| {scheme} | {} | {} | {} |",
+                contender.scheme_name(scheme),
+                figures(true, published.and_then(|by| by.get(contender))),
+                figures(
+                    Contender::SOURCES.contains(contender),
+                    played.and_then(|by| by.get(contender))
+                ),
+            );
+        }
+    }
+}
+
+fn many(text: &mut String, results: &Results) {
+    _ = write!(
+        text,
+        "\n### Many sinks\n\n{CROWD} live sinks in one process, each fed 30 messages of 5 kB a second. One peer has stopped \
+         reading and another reads 40 kB/s; their sinks are fed by a thread each, and all others by two threads together. \
+         How late a message is counts from when it was due until it is whole at its peer, for the {} peers that keep up, \
+         and so has in it how late the feeding thread was woken up and the peer's own reading; plain write() shows how much \
+         that is. Memory is what {AT_REST} more sinks that have sent two messages add to what the process has for itself, \
+         heaps and stacks, in use or not.\n\n",
+        CROWD - 2
+    );
+    text.push_str("| | CPU of one core | threads beside the feeding ones | memory each | median late | 99 % within | worst |\n");
+    text.push_str("|---|---|---|---|---|---|---|\n");
+    for contender in CROWDED {
+        let crowd = results.crowd.get(contender);
+        let late =
+            |figure: fn(&Crowd) -> f64| cell(crowd, |crowd| format!("{} ms", three_digits(figure(crowd))));
+        _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            contender.sink_name(),
+            cell(crowd, |crowd| format!("{:.1} %", crowd.cpu * 100.0)),
+            cell(crowd, |crowd| format!("{:.0}", crowd.threads)),
+            if ELEMENTS.contains(contender) {
+                cell(results.memory.get(contender), |each| {
+                    format!("{} kB", three_digits(*each))
+                })
+            } else {
+                "-".to_owned()
+            },
+            late(|crowd| crowd.median),
+            late(|crowd| crowd.p99),
+            late(|crowd| crowd.worst),
+        );
+    }
+}
+
 /// One line of the list of what must be reached.
 struct Goal {
     what: String,
     limit: String,
     measured: String,
-    /// `None` if a figure is missing.
-    is_reached: Option<bool>,
+    verdict: &'static str,
 }
 
 impl Goal {
@@ -215,6 +264,16 @@ impl Goal {
         )
     }
 
+    /// What tests hold, since it is counted and not timed.
+    fn tested(what: &str, limit: &str, by: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            limit: limit.to_owned(),
+            measured: by.to_owned(),
+            verdict: "tested",
+        }
+    }
+
     fn new(
         what: &str,
         word: &str,
@@ -235,7 +294,11 @@ impl Goal {
             what: what.to_owned(),
             limit: format!("{word} {}", figure(limit)),
             measured: value.map_or("-".into(), figure),
-            is_reached,
+            verdict: match is_reached {
+                Some(true) => "reached",
+                Some(false) => "**missed**",
+                None => "not measured",
+            },
         }
     }
 }
@@ -346,7 +409,7 @@ fn goals(results: &Results) -> Vec<Goal> {
             "memory of each sink at rest",
             32.0,
             " kB",
-            ours.map(|crowd| crowd.memory),
+            results.memory.get(&Ours).copied(),
         ),
         Goal::at_most(
             "CPU of many sinks to rtmp2sink's",
@@ -361,7 +424,74 @@ fn goals(results: &Results) -> Vec<Goal> {
             ours.map(|crowd| crowd.worst),
         ),
     ]);
+    for (what, by) in [
+        ("published by rtmps to rustls alone", &results.published_by_scheme),
+        ("played by rtmps to rustls alone", &results.played_by_scheme),
+    ] {
+        let ratio = by.get("rtmps").and_then(|by| to(by, Plain, |t| t.rate));
+        goals.push(Goal::at_least(what, 0.5, " x", ratio));
+    }
+    goals.extend([
+        Goal::tested(
+            "allocations and system calls for a message",
+            "none to publish, one to play; one call",
+            "tests/allocations.rs and tests/peers_strace.rs",
+        ),
+        Goal::tested(
+            "copies of the payload between rtmpmux and the socket, and on to rtmpdemux's pads",
+            "none",
+            "tests/rtmpmux/changes.rs and tests/rtmpdemux/pads.rs",
+        ),
+    ]);
+    // Costs of y = a x^s: an exponent of 1 is a line.
+    let messages = results.by_message.get(&Ours);
+    let by_size = |cost: fn(&(f64, Throughput)) -> f64| {
+        let points = messages?.iter().filter(|(size, _)| *size >= LARGE_MESSAGE);
+        exponent(points.map(|point| (point.0, cost(point))))
+    };
+    let elements = results.by_elements.get(&Ours).and_then(|points| {
+        let many = points.iter().filter(|(count, _)| *count >= MANY_ELEMENTS);
+        exponent(many.copied())
+    });
+    goals.extend([
+        Goal::at_most(
+            "time for a message grows by its size, 10 kB to 10 MB, to the power of",
+            MOST_GROWTH,
+            "",
+            by_size(|(_, t)| 1.0 / t.messages),
+        ),
+        Goal::at_most(
+            "CPU for a message grows by its size, 10 kB to 10 MB, to the power of",
+            MOST_GROWTH,
+            "",
+            by_size(|(size, t)| t.cpu * size),
+        ),
+        Goal::at_most(
+            "CPU grows by the number of sinks, 30 to 300, to the power of",
+            MOST_GROWTH,
+            "",
+            elements,
+        ),
+    ]);
     goals
+}
+
+/// What costs do not grow faster than, as an exponent: linear, and what differs from run to run.
+const MOST_GROWTH: f64 = 1.1;
+
+/// Bytes from which on what a message costs is not what any message costs, and so many sinks likewise.
+const LARGE_MESSAGE: f64 = 10_000.0;
+const MANY_ELEMENTS: f64 = 30.0;
+
+/// The exponent s of the curve y = a x^s that is next to the points: the slope of the line through their logarithms.
+fn exponent(points: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    let points: Vec<(f64, f64)> = points.map(|(x, y)| (x.ln(), y.ln())).collect();
+    let count = points.len() as f64;
+    let mean_x = points.iter().map(|(x, _)| x).sum::<f64>() / count;
+    let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / count;
+    let covariance: f64 = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
+    let variance: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
+    (points.len() > 1).then_some(covariance / variance)
 }
 
 fn rate(by: &By<Throughput>, contender: Contender) -> f64 {
@@ -398,10 +528,14 @@ fn machine(how: &str) -> String {
 
 fn charts(folder: &Path, results: &Results) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(folder)?;
-    let bars: Vec<(String, f64)> = results
+    let bars: Vec<Bar> = results
         .frames
         .iter()
-        .map(|(c, t)| (c.sink_name().to_owned(), t.rate))
+        .map(|(contender, t)| Bar {
+            name: contender.sink_name(),
+            colour: contender.colour(),
+            value: t.rate,
+        })
         .collect();
     let axes = Axes {
         title: "Publishing frames of 20 kB",
@@ -409,43 +543,61 @@ fn charts(folder: &Path, results: &Results) -> Result<(), Box<dyn Error>> {
         y: "",
     };
     chart::bars(&folder.join("publish.svg"), &axes, &bars)?;
-    let lines = |file: &str, title, x, y, by: &By<Vec<(f64, f64)>>, name: fn(Contender) -> &'static str| {
-        let series: Vec<Series> = by
-            .iter()
-            .map(|(c, points)| (name(*c).to_owned(), points.clone()))
-            .collect();
-        chart::lines(&folder.join(file), &Axes { title, x, y }, &series)
+    let lines = |file: &str, title, x, y, series: &[Series]| {
+        chart::lines(&folder.join(file), &Axes { title, x, y }, series)
     };
     lines(
         "message-size.svg",
         "Publishing by size of the messages",
         "bytes of a message",
         "MB/s",
-        &results.by_message,
-        Contender::sink_name,
+        &series(&results.by_message, Contender::sink_name, |(_, t)| t.rate),
+    )?;
+    lines(
+        "message-cpu.svg",
+        "CPU for a published message by its size",
+        "bytes of a message",
+        "microseconds of CPU",
+        // Seconds per GB are nanoseconds per byte.
+        &series(&results.by_message, Contender::sink_name, |(size, t)| {
+            t.cpu * size / 1e3
+        }),
     )?;
     lines(
         "chunk-size-publish.svg",
         "Publishing frames of 20 kB by size of the chunks",
         "chunk-size of the sink",
         "MB/s",
-        &results.by_chunk_sent,
-        Contender::plain_sink_name,
+        &series(&results.by_chunk_sent, Contender::plain_sink_name, |(_, t)| {
+            t.rate
+        }),
     )?;
     lines(
         "chunk-size-play.svg",
         "Playing frames of 20 kB by size of the chunks",
         "chunk size of the server",
         "MB/s",
-        &results.by_chunk_read,
-        Contender::source_name,
+        &series(&results.by_chunk_read, Contender::source_name, |(_, t)| t.rate),
     )?;
     lines(
         "elements.svg",
         "CPU of live sinks, 30 messages of 5 kB a second each",
         "sinks",
         "% of a core",
-        &results.by_elements,
-        Contender::sink_name,
+        &series(&results.by_elements, Contender::sink_name, |(_, cpu)| *cpu),
     )
+}
+
+fn series<T>(
+    curves: &Curves<T>,
+    name: fn(Contender) -> &'static str,
+    value: impl Fn(&(f64, T)) -> f64,
+) -> Vec<Series> {
+    let all = curves.iter();
+    all.map(|(contender, points)| Series {
+        name: name(*contender),
+        colour: contender.colour(),
+        points: points.iter().map(|point| (point.0, value(point))).collect(),
+    })
+    .collect()
 }

@@ -2,13 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::clock;
 use crate::contender::Contender;
 use crate::terms::Terms;
+use crate::{clock, wire};
+
+/// More than any run takes that ends well.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Nanoseconds that a process has for ending once it has told its result.
+const GOOD_BYE: u64 = 5_000_000_000;
+
+/// So many failures of a contender in one measurement, and it is not asked again.
+const MOST_FAILURES: u32 = 2;
 
 /// Where processes find the elements that they measure.
 pub(crate) struct Runner {
@@ -52,6 +64,7 @@ impl Runner {
         let plugins = folder.join("plugins");
         fs::create_dir_all(&plugins)?;
         fs::copy(plugin, plugins.join("libgstrtmp.so"))?;
+        wire::write_certificate(&folder)?;
         Ok(Self {
             program,
             plugins,
@@ -70,21 +83,20 @@ impl Runner {
     /// The numbers of one run, or none if it failed, which its process has told.
     fn run(&self, contender: Contender, terms: &Terms) -> Option<Vec<u64>> {
         let mut command = Command::new(&self.program);
+        let told = terms
+            .clone()
+            .with("contender", contender)
+            .with("certificates", self.folder.display());
         command
-            .args(terms.clone().with("contender", contender).arguments())
+            .args(told.arguments())
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .env_remove("GST_PLUGIN_PATH_1_0")
             .env_remove("GST_REGISTRY_1_0")
             .env_remove("GST_PLUGIN_SYSTEM_PATH")
             .env_remove("GST_PLUGIN_SYSTEM_PATH_1_0")
             .env_remove("GST_DEBUG");
-        if terms.number("heap") > 0 {
-            // One heap for all threads and sizes, whose size the kernel knows.
-            command
-                .env("MALLOC_ARENA_MAX", "1")
-                .env("MALLOC_MMAP_THRESHOLD_", "1073741824");
-        }
         if contender == Contender::Ours {
             command.env("GST_PLUGIN_PATH", &self.plugins);
             command.env("GST_REGISTRY", self.folder.join("registry-ours.bin"));
@@ -92,35 +104,61 @@ impl Runner {
             command.env_remove("GST_PLUGIN_PATH");
             command.env("GST_REGISTRY", self.folder.join("registry-theirs.bin"));
         }
-        let output = command.output().expect("the harness can start itself");
-        let text = String::from_utf8_lossy(&output.stdout);
-        let numbers = text
-            .lines()
-            .find_map(|line| line.strip_prefix("result "))
-            .map(|rest| {
-                rest.split_whitespace()
-                    .filter_map(|word| word.parse().ok())
-                    .collect()
-            });
-        if numbers.is_none() {
-            self.say(format_args!("{contender} failed: {:?}", terms.arguments()));
+        let mut child = command.spawn().expect("the harness can start itself");
+        let output = child.stdout.take().expect("a pipe was asked for");
+        let (send, receive) = mpsc::channel();
+        let reader = thread::spawn(move || {
+            let result = BufReader::new(output)
+                .lines()
+                .map_while(Result::ok)
+                .find_map(|line| numbers(line.strip_prefix("result ")?));
+            // Nobody waits for it any more if it took too long.
+            let _ = send.send(result);
+        });
+        let result = receive.recv_timeout(PATIENCE);
+        if !matches!(result, Ok(Some(_))) {
+            let how = if result.is_err() {
+                "took too long"
+            } else {
+                "failed"
+            };
+            self.say(format_args!("{contender} {how}: {:?}", terms.arguments()));
+            // It may have ended by itself.
+            let _ = child.kill();
         }
-        numbers
+        // What has told its result may still have a long good-bye.
+        let ended = clock::now() + GOOD_BYE;
+        while matches!(child.try_wait(), Ok(None)) {
+            if clock::now() > ended {
+                let _ = child.kill();
+                let _ = child.wait();
+                break;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        let _ = reader.join();
+        result.ok().flatten()
     }
 
-    /// Every contender in turn, as many times as there are rounds.
+    /// Every contender in turn, `rounds` times. One that fails twice is left alone, and one that has given nothing is
+    /// not among the results.
     pub(crate) fn rounds(
         &self,
+        rounds: usize,
         contenders: &[Contender],
         terms: &Terms,
     ) -> BTreeMap<Contender, Vec<Vec<u64>>> {
         let mut results: BTreeMap<Contender, Vec<Vec<u64>>> = BTreeMap::new();
-        for _ in 0..self.rounds {
+        let mut failures: BTreeMap<Contender, u32> = BTreeMap::new();
+        for _ in 0..rounds {
             for contender in contenders {
-                results
-                    .entry(*contender)
-                    .or_default()
-                    .extend(self.run(*contender, terms));
+                if failures.get(contender) == Some(&MOST_FAILURES) {
+                    continue;
+                }
+                match self.run(*contender, terms) {
+                    Some(run) => results.entry(*contender).or_default().push(run),
+                    None => *failures.entry(*contender).or_default() += 1,
+                }
             }
         }
         results
@@ -133,8 +171,8 @@ impl Runner {
         terms: &Terms,
     ) -> BTreeMap<Contender, Throughput> {
         let terms = terms.clone().with("milliseconds", self.milliseconds);
-        let results = self.rounds(contenders, &terms);
-        let all = results.into_iter().filter(|(_, runs)| !runs.is_empty());
+        let results = self.rounds(self.rounds, contenders, &terms);
+        let all = results.into_iter();
         all.map(|(contender, runs)| {
             let each = |figure: &dyn Fn(f64, f64, f64, f64) -> f64| {
                 median(runs.iter().map(|run| {
@@ -158,8 +196,8 @@ impl Runner {
 
     /// Medians of the rounds' medians and 99th percentiles, of a role that tells how long each message took.
     pub(crate) fn latency(&self, contenders: &[Contender], terms: &Terms) -> BTreeMap<Contender, Latency> {
-        let results = self.rounds(contenders, terms);
-        let all = results.into_iter().filter(|(_, runs)| !runs.is_empty());
+        let results = self.rounds(self.rounds, contenders, terms);
+        let all = results.into_iter();
         all.map(|(contender, mut runs)| {
             runs.iter_mut().for_each(|run| run.sort_unstable());
             let at = |part: f64| {
@@ -176,6 +214,11 @@ impl Runner {
         })
         .collect()
     }
+}
+
+/// The numbers of a result.
+fn numbers(rest: &str) -> Option<Vec<u64>> {
+    rest.split_whitespace().map(|word| word.parse().ok()).collect()
 }
 
 /// The middle one.

@@ -9,17 +9,54 @@ use crate::terms::Terms;
 /// Chunk sizes that servers send with.
 pub(crate) const CHUNK_SIZES: &[u64] = &[128, 4096, 65536];
 
-/// Variants of the protocol beside plain RTMP.
-pub(crate) const SCHEMES: &[&str] = &["rtmpe"];
+/// Variants of the protocol beside plain RTMP, and who is compared: plain calls are those of rustls where it is TLS.
+pub(crate) const SCHEMES: &[(&str, &[Contender])] = &[
+    (
+        "rtmps",
+        &[
+            Contender::Ours,
+            Contender::Rtmp2,
+            Contender::Rtmp2Large,
+            Contender::Librtmp,
+            Contender::Plain,
+        ],
+    ),
+    ("rtmpe", &[Contender::Ours, Contender::Librtmp]),
+    ("rtmpt", &[Contender::Ours, Contender::Librtmp]),
+];
+
+/// Who publishes lists of buffers.
+pub(crate) const LISTS: &[Contender] = &[Contender::Ours, Contender::Rtmp2Large, Contender::Librtmp];
+
+/// Who tells how long a message takes to the pad: librtmp's source pushes when it likes.
+pub(crate) const PACED_SOURCES: &[Contender] = &[Contender::Ours, Contender::Rtmp2, Contender::Plain];
+
+/// Sinks and sources with nothing but their defaults.
+pub(crate) const ELEMENTS: &[Contender] = &[Contender::Ours, Contender::Rtmp2, Contender::Librtmp];
+
+/// Who is there many times in one process.
+pub(crate) const CROWDED: &[Contender] = &[
+    Contender::Ours,
+    Contender::Rtmp2,
+    Contender::Librtmp,
+    Contender::Plain,
+];
 
 /// Round trips of the paths, in milliseconds.
 pub(crate) const ROUND_TRIPS: &[u64] = &[0, 100];
 
-/// Elements in one process where many are compared.
+/// Elements in one process where many are compared, and of which memory is measured.
 pub(crate) const CROWD: u64 = 300;
+pub(crate) const AT_REST: u64 = 100;
+
+/// Repetitions of what takes seconds each.
+const CROWD_ROUNDS: usize = 3;
 
 /// By contender.
 pub(crate) type By<T> = BTreeMap<Contender, T>;
+
+/// Points over something that grows.
+pub(crate) type Curves<T> = By<Vec<(f64, T)>>;
 
 /// Figures of many elements in one process.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +65,6 @@ pub(crate) struct Crowd {
     pub(crate) cpu: f64,
     /// Besides those that feed.
     pub(crate) threads: f64,
-    /// kB that each element has for itself.
-    pub(crate) memory: f64,
     /// How late messages were whole at their peers, in milliseconds.
     pub(crate) worst: f64,
     pub(crate) p99: f64,
@@ -53,20 +88,21 @@ pub(crate) struct Results {
     pub(crate) first_published: BTreeMap<u64, By<f64>>,
     pub(crate) first_played: BTreeMap<u64, By<f64>>,
     pub(crate) crowd: By<Crowd>,
-    /// MB/s by size of the messages.
-    pub(crate) by_message: By<Vec<(f64, f64)>>,
-    /// MB/s by size of the chunks.
-    pub(crate) by_chunk_sent: By<Vec<(f64, f64)>>,
-    pub(crate) by_chunk_read: By<Vec<(f64, f64)>>,
-    /// Part of a core by number of elements.
-    pub(crate) by_elements: By<Vec<(f64, f64)>>,
+    /// kB that each element at rest has for itself.
+    pub(crate) memory: By<f64>,
+    /// By size of the messages.
+    pub(crate) by_message: Curves<Throughput>,
+    /// By size of the chunks.
+    pub(crate) by_chunk_sent: Curves<Throughput>,
+    pub(crate) by_chunk_read: Curves<Throughput>,
+    /// Percents of a core by number of elements.
+    pub(crate) by_elements: Curves<f64>,
 }
 
 impl Results {
     /// Measures everything; a quick run leaves points out.
     pub(crate) fn measure(runner: &Runner, is_quick: bool) -> Self {
-        use Contender::{Librtmp, Ours, Plain, Rtmp2, Rtmp2Large};
-        const ELEMENTS: &[Contender] = &[Ours, Rtmp2, Librtmp];
+        use Contender::{Librtmp, Ours, Rtmp2};
 
         let mut results = Self::default();
         let video = Terms::new("publish").with("size", 20_000);
@@ -75,7 +111,7 @@ impl Results {
         runner.say(format_args!("publishing messages of 370 bytes"));
         let audio = Terms::new("publish").with("size", 370).with("audio", 1);
         results.small = runner.throughput(Contender::SINKS, &audio);
-        results.small_lists = runner.throughput(&[Ours, Rtmp2Large, Librtmp], &audio.with("list", 1));
+        results.small_lists = runner.throughput(LISTS, &audio.with("list", 1));
         for chunk in CHUNK_SIZES {
             runner.say(format_args!("playing 20 kB frames in chunks of {chunk} bytes"));
             let play = Terms::new("play").with("size", 20_000).with("chunk", chunk);
@@ -83,16 +119,21 @@ impl Results {
             results.played.insert(*chunk, played);
         }
 
-        for scheme in SCHEMES {
+        for (scheme, contenders) in SCHEMES {
             runner.say(format_args!("20 kB frames by {scheme}"));
             let publish = video.clone().with("scheme", scheme);
             let play = Terms::new("play")
                 .with("size", 20_000)
                 .with("chunk", 4096)
                 .with("scheme", scheme);
-            let published = runner.throughput(&[Ours, Librtmp], &publish);
+            let published = runner.throughput(contenders, &publish);
             results.published_by_scheme.insert(scheme, published);
-            let played = runner.throughput(&[Ours, Librtmp], &play);
+            let sources: Vec<Contender> = contenders
+                .iter()
+                .copied()
+                .filter(|contender| Contender::SOURCES.contains(contender))
+                .collect();
+            let played = runner.throughput(&sources, &play);
             results.played_by_scheme.insert(scheme, played);
         }
 
@@ -106,15 +147,15 @@ impl Results {
         results.push_to_peer = runner.latency(Contender::SINKS, &paced("publish-latency"));
         runner.say(format_args!("latency of playing, 200 frames a second"));
         let terms = paced("play-latency").with("chunk", 4096);
-        results.peer_to_pad = runner.latency(&[Ours, Rtmp2, Plain], &terms);
+        results.peer_to_pad = runner.latency(PACED_SOURCES, &terms);
 
         for round_trip in ROUND_TRIPS {
             runner.say(format_args!("time to the first media over {round_trip} ms"));
             let first = |role| {
                 let terms = Terms::new(role).with("delay", round_trip * 500_000);
-                let runs = runner.rounds(ELEMENTS, &terms);
-                let all = runs.into_iter().filter(|(_, runs)| !runs.is_empty());
-                all.map(|(contender, runs)| (contender, median(runs.iter().map(|run| run[0] as f64 / 1e6))))
+                let runs = runner.rounds(runner.rounds, ELEMENTS, &terms);
+                runs.into_iter()
+                    .map(|(contender, runs)| (contender, median(runs.iter().map(|run| run[0] as f64 / 1e6))))
                     .collect()
             };
             results
@@ -126,8 +167,16 @@ impl Results {
         runner.say(format_args!(
             "{CROWD} live sinks in one process, one peer stalled and one slow"
         ));
-        let everybody = &[Ours, Rtmp2, Librtmp, Plain];
-        results.crowd = crowd(runner, everybody, CROWD, if is_quick { 3000 } else { 6000 }, true);
+        let milliseconds = if is_quick { 3000 } else { 6000 };
+        results.crowd = crowd(runner, CROWDED, CROWD, milliseconds, true);
+        runner.say(format_args!("memory of {AT_REST} sinks at rest"));
+        let rest = Terms::new("rest").with("count", AT_REST);
+        results.memory = runner
+            // It does not depend on what else goes on.
+            .rounds(1, ELEMENTS, &rest)
+            .into_iter()
+            .map(|(contender, runs)| (contender, median(runs.iter().map(|run| run[0] as f64 / 1e3))))
+            .collect();
         let counts: &[u64] = if is_quick {
             &[1, 30, 300]
         } else {
@@ -135,7 +184,7 @@ impl Results {
         };
         for count in counts {
             runner.say(format_args!("CPU of {count} live sinks"));
-            for (contender, figures) in crowd(runner, everybody, *count, 2000, false) {
+            for (contender, figures) in crowd(runner, CROWDED, *count, 2000, false) {
                 let points = results.by_elements.entry(contender).or_default();
                 points.push((*count as f64, figures.cpu * 100.0));
             }
@@ -171,12 +220,12 @@ impl Results {
     }
 }
 
-fn add(points: &mut By<Vec<(f64, f64)>>, x: u64, rates: &By<Throughput>) {
+fn add(points: &mut Curves<Throughput>, x: u64, rates: &By<Throughput>) {
     for (contender, throughput) in rates {
         points
             .entry(*contender)
             .or_default()
-            .push((x as f64, throughput.rate));
+            .push((x as f64, *throughput));
     }
 }
 
@@ -191,17 +240,16 @@ fn crowd(
         .with("count", count)
         .with("milliseconds", milliseconds)
         .with("stall", u8::from(stalls));
-    let runs = runner.rounds(contenders, &terms);
-    let all = runs.into_iter().filter(|(_, runs)| !runs.is_empty());
+    let runs = runner.rounds(CROWD_ROUNDS, contenders, &terms);
+    let all = runs.into_iter();
     all.map(|(contender, runs)| {
         let each = |figure: &dyn Fn(&[u64]) -> f64| median(runs.iter().map(|run| figure(run)));
         let crowd = Crowd {
             cpu: each(&|run| run[0] as f64 / run[1] as f64),
             threads: each(&|run| run[2] as f64),
-            memory: f64::NAN,
-            worst: each(&|run| run[4] as f64 / 1e6),
-            p99: each(&|run| run[5] as f64 / 1e6),
-            median: each(&|run| run[6] as f64 / 1e6),
+            worst: each(&|run| run[3] as f64 / 1e6),
+            p99: each(&|run| run[4] as f64 / 1e6),
+            median: each(&|run| run[5] as f64 / 1e6),
         };
         (contender, crowd)
     })

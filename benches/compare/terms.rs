@@ -39,6 +39,17 @@ impl Terms {
         self
     }
 
+    /// What a peer is told that is to be reached as these terms say.
+    pub(crate) fn of_peer(&self, role: &str) -> Self {
+        let mut peer = Self::new(role);
+        for key in ["scheme", "certificates"] {
+            if let Some(value) = self.values.get(key) {
+                peer = peer.with(key, value);
+            }
+        }
+        peer
+    }
+
     pub(crate) fn arguments(&self) -> Vec<String> {
         let values = self.values.iter().map(|(key, value)| format!("{key}={value}"));
         std::iter::once(self.role.clone()).chain(values).collect()
