@@ -66,7 +66,6 @@ impl Default for Limits {
 }
 
 /// A client that has come, for a session of its own.
-#[derive(Debug)]
 pub struct Guest {
     carrier: Carrier,
     received: BytesMut,
@@ -83,6 +82,16 @@ impl Guest {
         let mut driver = Driver::new(self.carrier, session, write_timeout, now);
         driver.handle_received(now, self.received);
         driver
+    }
+}
+
+/// Shows no bytes: a stream key may be among them.
+impl fmt::Debug for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guest")
+            .field("peer", &self.peer)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +191,7 @@ impl Reception {
         let busy =
             (!self.busy.is_empty() || self.asked.iter().any(|key| self.can_answer(*key))).then_some(now);
         let deadlines = self.visitors.values().filter_map(|visitor| visitor.deadline);
-        let held = self.visitors.values().any(|visitor| visitor.stream.has_input());
+        let held = self.visitors.values().any(Visitor::holds_input);
         deadlines
             .chain(busy)
             .chain(held.then_some(now))
@@ -209,7 +218,7 @@ impl Reception {
         let mut due = std::mem::take(&mut self.busy);
         due.extend(ready);
         for (key, visitor) in &self.visitors {
-            if visitor.stream.has_input() || visitor.deadline.is_some_and(|deadline| deadline <= now) {
+            if visitor.holds_input() || visitor.deadline.is_some_and(|deadline| deadline <= now) {
                 due.insert(*key);
             }
         }
@@ -273,6 +282,10 @@ impl Reception {
     /// Does what can be done for a visitor without waiting.
     fn advance(&mut self, now: Instant, key: Key, visitor: &mut Visitor) -> Fate {
         let is_secure = matches!(visitor.stream, Stream::Tls(_));
+        if let Stage::Silent = visitor.stage {
+            // TLS shakes hands. What fails is told by the read.
+            let _ = visitor.stream.flush();
+        }
         for _ in 0..MAX_READS {
             if let Stage::Http(connection, turn) = &mut visitor.stage {
                 if visitor.has_gone {
@@ -404,15 +417,32 @@ impl Reception {
 }
 
 impl Visitor {
+    /// Whether answers wait for it to read them.
+    fn is_blocked(&self) -> bool {
+        match &self.stage {
+            Stage::Silent => false,
+            Stage::Http(connection, _) => connection.has_output() || self.stream.has_output(),
+        }
+    }
+
+    /// Whether more is read of it: not while it leaves its answers alone, nor while it is ahead of them.
+    fn is_read(&self) -> bool {
+        let is_ahead = matches!(&self.stage, Stage::Http(_, Some(_)) if self.input.len() >= READ_SIZE);
+        !self.has_gone && !self.is_blocked() && !is_ahead
+    }
+
+    /// Whether there is something to read though its socket has nothing.
+    fn holds_input(&self) -> bool {
+        self.is_read() && self.stream.has_input()
+    }
+
     fn interest(&self) -> Interest {
         if self.has_gone {
             return Interest::default();
         }
-        let is_blocked = matches!(&self.stage, Stage::Http(connection, _) if connection.has_output());
-        let is_ahead = matches!(&self.stage, Stage::Http(_, Some(_)) if self.input.len() >= READ_SIZE);
         self.stream.interest(Interest {
-            readable: !is_blocked && !is_ahead,
-            writable: is_blocked || self.stream.has_output(),
+            readable: self.is_read(),
+            writable: self.is_blocked() || self.stream.has_output(),
         })
     }
 
@@ -550,6 +580,18 @@ mod tests {
             let (_, id) = answers.split_once("\r\n\r\n").unwrap();
             (id.trim_end().to_owned(), self.reception.poll_guest().unwrap())
         }
+    }
+
+    /// A server of TLS for localhost, and a client that takes its certificate.
+    fn certified() -> (tls::Client, tls::Server) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let options = tls::Options {
+            anchors: Some(tls::Anchors::from_pem(chain.as_bytes()).unwrap()),
+            ..tls::Options::default()
+        };
+        let server = tls::Server::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+        (tls::Client::new(options).unwrap(), server)
     }
 
     fn post(path: &str, body: &[u8]) -> Vec<u8> {
@@ -698,6 +740,50 @@ mod tests {
             0
         );
         assert!(scene.reception.sessions.is_empty());
+    }
+
+    #[test]
+    fn a_client_that_asks_by_tls_and_takes_no_answers_is_waited_for() {
+        let (trusting, server) = certified();
+        let mut scene = Scene::new(Limits::default());
+        scene.reception.tls = Some(server);
+        let (client, _) = scene.arrive();
+        let mut client = trusting.start(client, "localhost").unwrap();
+        // Answers to these are longer than they are, and fill every buffer on the way.
+        let request = b"POST /nowhere HTTP/1.1\r\nContent-Length: 1\r\n\r\n\0".repeat(100);
+        scene.serve(|_| {
+            // Until hands are shaken.
+            let _ = client.read(&mut BytesMut::new(), 1);
+            client.write_vectored(&[IoSlice::new(&request)]).is_ok()
+        });
+        let is_blocked = |reception: &Reception| reception.visitors.values().any(Visitor::is_blocked);
+        scene.serve(|reception| {
+            let _ = client.write_vectored(&[IoSlice::new(&request)]);
+            let _ = client.flush();
+            is_blocked(reception)
+        });
+        // More comes, and is left where it is.
+        let now = scene.now;
+        scene.serve(|reception| {
+            let _ = client.write_vectored(&[IoSlice::new(&request)]);
+            let _ = client.flush();
+            assert!(is_blocked(reception));
+            client.has_output()
+        });
+        assert_eq!(scene.reception.poll_timeout(now), Some(now + Limits::default().request));
+        for (_, _, interest) in scene.reception.watched() {
+            assert_eq!(interest, Interest::WRITE);
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_bytes() {
+        let mut scene = Scene::new(Limits::default());
+        let (mut client, _) = scene.arrive();
+        write_all(&mut client, b"\x03secret");
+        let guest = scene.guest();
+        assert!(guest.received.ends_with(b"secret"));
+        assert!(!format!("{guest:?}").contains("secret"));
     }
 
     #[test]
