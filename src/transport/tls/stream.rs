@@ -23,6 +23,10 @@ const ENOUGH: usize = 128 << 10;
 /// Ciphertext that is received at a time.
 const READ_SIZE: usize = 64 << 10;
 
+/// Pieces of ciphertext that a read looks at for a byte of plaintext; rustls takes up to 4 KiB at a time, so the longest
+/// record comes in five. A peer that sends records with nothing in them cannot keep the thread to itself.
+const MAX_IN_VAIN: usize = 8;
+
 /// Room for plaintext that is had at least before more is put into a buffer, and how much is made.
 const LEAST_ROOM: usize = 16 << 10;
 
@@ -90,10 +94,11 @@ impl TlsStream {
     }
 
     /// Receives up to `max` bytes (a `max` of 0 counts as 1) and appends them to `buffer`. `Ok(0)` is the end of the
-    /// stream.
+    /// stream. [`io::ErrorKind::WouldBlock`] may leave [input](Self::has_input) for the next call.
     pub(in crate::transport) fn read(&mut self, buffer: &mut BytesMut, max: usize) -> io::Result<usize> {
         let start = buffer.len();
         let end = start.saturating_add(max.max(1));
+        let mut in_vain = 0;
         loop {
             self.take_plaintext(buffer, end);
             let count = buffer.len().saturating_sub(start);
@@ -114,6 +119,10 @@ impl TlsStream {
                     0 => Err(error),
                     count => Ok(count),
                 };
+            }
+            in_vain += 1;
+            if in_vain >= MAX_IN_VAIN && count == 0 && !self.has_plaintext && !self.is_ended {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
         }
     }

@@ -776,6 +776,38 @@ fn tickets_and_new_keys_are_neither_data_nor_an_end() {
 }
 
 #[test]
+fn records_with_nothing_in_them_do_not_keep_the_thread() {
+    let authority = Authority::new("authority");
+    let made = authority.issue(&params(&["localhost"]));
+    let flooding = with(&made.server(), |config| config.send_tls13_tickets = 600);
+    let (address, thread) = serving(flooding, |mut stream| {
+        finish_handshake(&mut stream).unwrap();
+        write(&mut stream, b"behind the tickets").unwrap();
+    });
+    let mut client = handshake(&trusting(&authority), address, "localhost").unwrap();
+    // All at once, as from a peer that is faster than we.
+    let mut flood = BytesMut::new();
+    while flood.len() < 45_000 {
+        wait(&client, Interest::READ);
+        assert!(client.socket.read(&mut flood, 64 << 10).unwrap() > 0);
+    }
+    client.socket.unread(flood);
+
+    let mut buffer = BytesMut::new();
+    let error = client.read(&mut buffer, 100).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+    assert!(client.has_input(), "it is to be called again");
+    while let Err(error) = client.read(&mut buffer, 100) {
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+        if !client.has_input() {
+            wait(&client, Interest::READ);
+        }
+    }
+    assert_eq!(&buffer[..], b"behind the tickets");
+    thread.join().unwrap();
+}
+
+#[test]
 fn our_server_sends_no_tickets() {
     let (mut client, _server) = pair();
     // librtmp on GnuTLS does not survive one.
