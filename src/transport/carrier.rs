@@ -65,7 +65,7 @@ impl Carrier {
     pub(super) fn flush(&mut self, now: Instant) -> io::Result<()> {
         match self {
             Self::Direct(stream) => stream.flush(),
-            Self::Tunnel(tunnel) => tunnel.flush(now),
+            Self::Tunnel(tunnel) => tunnel.flush(now).map(drop),
             Self::Hosted(_) => Ok(()),
         }
     }

@@ -770,7 +770,10 @@ mod tests {
             assert!(is_blocked(reception));
             client.has_output()
         });
-        assert_eq!(scene.reception.poll_timeout(now), Some(now + Limits::default().request));
+        assert_eq!(
+            scene.reception.poll_timeout(now),
+            Some(now + Limits::default().request)
+        );
         for (_, _, interest) in scene.reception.watched() {
             assert_eq!(interest, Interest::WRITE);
         }

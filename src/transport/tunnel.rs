@@ -146,9 +146,12 @@ impl Tunnel {
             if self.client.is_open() || self.client.redirect().is_some() {
                 return Ok(());
             }
-            let timeout = self
-                .poll_timeout()
-                .map(|until| until.saturating_duration_since(now));
+            let timeout = if self.has_input() {
+                Some(Duration::ZERO)
+            } else {
+                self.poll_timeout()
+                    .map(|until| until.saturating_duration_since(now))
+            };
             let interest = self.interest(Interest::READ);
             let woken = match self.watched() {
                 Watched::Socket(socket) => {
@@ -185,39 +188,60 @@ impl Tunnel {
         }
     }
 
-    /// Takes the front of `slices` for the next request.
+    /// Takes the front of `slices` for the next request; 0 bytes of it if the server has taken some of the last one, and
+    /// there is no room for more nevertheless.
     pub(super) fn write_vectored(&mut self, now: Instant, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.is_finishing {
+            // Replies to what came with the last answers: nobody would hear them behind the /close.
+            return Ok(slices.iter().map(|slice| slice.len()).sum());
+        }
         let mut taken = self.client.write(slices);
+        let mut has_progress = false;
         if taken == 0 {
-            self.flush(now)?;
+            has_progress = self.flush(now)?;
             taken = self.client.write(slices);
         }
         match taken {
             0 if self.client.has_ended() => Err(io::ErrorKind::BrokenPipe.into()),
-            0 => Err(io::ErrorKind::WouldBlock.into()),
+            0 if !has_progress => Err(io::ErrorKind::WouldBlock.into()),
             taken => Ok(taken),
         }
     }
 
-    /// Takes the answer if it has come, and sends the next request if one is due.
-    pub(super) fn flush(&mut self, now: Instant) -> io::Result<()> {
+    /// Takes the answer if it has come, and sends the next request if one is due. Whether bytes of one have left.
+    pub(super) fn flush(&mut self, now: Instant) -> io::Result<bool> {
+        let mut has_progress = false;
         loop {
             self.collect()?;
             self.receive(now)?;
             let transmit = self.client.poll_transmit(now);
             let Link::Up(stream) = &mut self.link else {
-                return self.dial_again();
+                self.dial_again()?;
+                return Ok(has_progress);
             };
-            let Some(transmit) = transmit else {
-                return unless_blocked(stream.flush());
+            let is_all = transmit.is_none();
+            let written = match transmit {
+                Some(transmit) => {
+                    let mut slices = [IoSlice::new(&[]); 2];
+                    let filled = transmit.chunks_vectored(&mut slices);
+                    let written = stream.write_vectored(slices.get(..filled).unwrap_or_default());
+                    if let Ok(count) = &written {
+                        transmit.advance(*count);
+                    }
+                    written
+                }
+                None if stream.has_output() => stream.flush().map(|()| 0),
+                None => return Ok(has_progress),
             };
-            let mut slices = [IoSlice::new(&[]); 2];
-            let filled = transmit.chunks_vectored(&mut slices);
-            match stream.write_vectored(slices.get(..filled).unwrap_or_default()) {
-                // No room until what was taken has left.
-                Ok(0) => return unless_blocked(stream.flush()),
-                Ok(count) => transmit.advance(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            match written {
+                Ok(count) => {
+                    self.client.handle_sent(now);
+                    has_progress = true;
+                    if is_all || count == 0 {
+                        return Ok(true);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(has_progress),
                 Err(error) => {
                     // The server may have said why, or it has closed a connection that was not in use.
                     self.receive(now)?;
@@ -231,7 +255,7 @@ impl Tunnel {
 
     /// Reads answers until there is nothing to read, or enough.
     fn receive(&mut self, now: Instant) -> io::Result<()> {
-        while self.client.received() < MAX_RECEIVED {
+        while !self.is_full() {
             if self.client.is_spent() {
                 return self.lose(now, None);
             }
@@ -299,7 +323,8 @@ impl Tunnel {
 
     /// Whether reading gives something though nothing has come.
     pub(super) fn has_input(&self) -> bool {
-        self.client.received() > 0 || self.client.has_ended()
+        let is_held = matches!(&self.link, Link::Up(stream) if stream.has_input());
+        self.client.received() > 0 || self.client.has_ended() || is_held
     }
 
     /// What [`watched`](Self::watched) has to be ready for.
@@ -310,18 +335,31 @@ impl Tunnel {
         stream.interest(Interest {
             // The answer makes room for what is to be written, and the end of a connection that is not in use is to
             // be known before the next request.
-            readable: self.client.received() < MAX_RECEIVED && (wish.readable || wish.writable),
+            readable: !self.is_full() && (wish.readable || wish.writable),
             writable: self.client.has_unwritten() || stream.has_output(),
         })
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) or [`flush`](Self::flush) have something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.client.poll_timeout()
+        (!self.is_full()).then(|| self.client.poll_timeout()).flatten()
     }
 
+    /// Does what time has made due. It is no silence of the server's if it is us who did not listen.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> io::Result<()> {
+        if self.client.poll_timeout().is_none_or(|due| now < due) {
+            return Ok(());
+        }
+        self.receive(now)?;
+        if self.is_full() {
+            return Ok(());
+        }
         Ok(self.client.handle_timeout(now)?)
+    }
+
+    /// Whether nothing is read before the session has taken something.
+    fn is_full(&self) -> bool {
+        self.client.received() >= MAX_RECEIVED
     }
 
     /// Has the session closed behind what was written, once all of it is answered.
@@ -352,17 +390,145 @@ impl Drop for Tunnel {
     }
 }
 
-fn unless_blocked(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        result => result,
-    }
-}
-
 impl fmt::Debug for Tunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tunnel")
             .field("client", &self.client)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::transport::tcp::TcpOptions;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A tunnel whose server has opened a session, and the server's end. Neither end buffers much.
+    fn open() -> (Tunnel, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let target = Target {
+            scheme: Scheme::Rtmpt,
+            host: "127.0.0.1".to_owned(),
+            port: listener.local_addr().unwrap().port(),
+            tcp: TcpOptions::default(),
+            proxy: None,
+            tls: None,
+        };
+        let server = thread::spawn(move || {
+            let (mut server, _) = listener.accept().unwrap();
+            request(&mut server);
+            answer(&mut server, b"id\n");
+            server
+        });
+        let tunnel = Tunnel::open(&target, Some(LONG), &Wake::new().unwrap()).unwrap();
+        let Link::Up(stream) = &tunnel.link else {
+            panic!("a connection");
+        };
+        SockRef::from(stream.socket()).set_send_buffer_size(4096).unwrap();
+        (tunnel, server.join().unwrap())
+    }
+
+    /// Reads the head of a request.
+    fn request(server: &mut TcpStream) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            server.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+    }
+
+    fn answer(server: &mut TcpStream, body: &[u8]) {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        server.write_all(head.as_bytes()).unwrap();
+        server.write_all(body).unwrap();
+    }
+
+    /// Writes until there is no more room and the server has to read before a request is out whole.
+    fn fill(tunnel: &mut Tunnel, now: Instant) {
+        let mut is_full = false;
+        while !is_full || !tunnel.client.has_unwritten() {
+            assert!(now.elapsed() < LONG);
+            is_full = tunnel.write_vectored(now, &[IoSlice::new(&[0; 4096])]).is_err();
+        }
+    }
+
+    #[test]
+    fn a_server_that_takes_a_request_slowly_makes_progress() {
+        let (mut tunnel, mut server) = open();
+        let start = Instant::now();
+        // The handshake goes by itself.
+        assert_eq!(
+            tunnel.write_vectored(start, &[IoSlice::new(&[3; 1537])]).unwrap(),
+            1537
+        );
+        tunnel.flush(start).unwrap();
+        request(&mut server);
+        server.read_exact(&mut [0; 1537]).unwrap();
+        answer(&mut server, b"\x01");
+        fill(&mut tunnel, start);
+        while tunnel.client.has_unwritten() {
+            server.read_exact(&mut [0; 1024]).unwrap();
+            match tunnel.write_vectored(Instant::now(), &[IoSlice::new(&[0; 4096])]) {
+                Ok(0) => return,
+                Ok(_) => panic!("there is no room"),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        panic!("nothing was told of the progress");
+    }
+
+    #[test]
+    fn a_server_is_not_silent_because_nobody_listens() {
+        let (mut tunnel, mut server) = open();
+        let start = Instant::now();
+        tunnel.write_vectored(start, &[IoSlice::new(&[3; 1537])]).unwrap();
+        tunnel.flush(start).unwrap();
+        request(&mut server);
+        let body = vec![1; 2 * MAX_RECEIVED];
+        let length = body.len() - 1;
+        let server = thread::spawn(move || {
+            answer(&mut server, &body);
+            server
+        });
+        while !tunnel.is_full() {
+            assert!(start.elapsed() < LONG);
+            tunnel.flush(start).unwrap();
+        }
+        // Its answer is here for half, and the session takes nothing for an hour.
+        let late = start + Duration::from_secs(3600);
+        assert_eq!(tunnel.poll_timeout(), None);
+        tunnel.handle_timeout(late).unwrap();
+        let mut received = BytesMut::new();
+        while received.len() < length {
+            assert!(start.elapsed() < LONG);
+            match tunnel.read(late, &mut received, READ_SIZE) {
+                Ok(count) => assert!(count > 0),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn what_is_said_behind_the_good_bye_is_for_nobody() {
+        let (mut tunnel, _server) = open();
+        tunnel.finish();
+        // More than there is room for.
+        let pongs = vec![0; 1 << 20];
+        assert_eq!(
+            tunnel
+                .write_vectored(Instant::now(), &[IoSlice::new(&pongs)])
+                .unwrap(),
+            pongs.len()
+        );
     }
 }

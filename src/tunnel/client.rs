@@ -60,6 +60,9 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Connections in a row that may end before anything was written to them.
 const MAX_UNTRIED: u8 = 2;
 
+/// Interim answers (1xx) before the one that counts.
+const MAX_INTERIM: u8 = 8;
+
 /// Cookies that are sent back, and their bytes.
 const MAX_COOKIES: usize = 16;
 const MAX_COOKIE_BYTES: usize = 4 << 10;
@@ -169,8 +172,8 @@ struct Request {
     repeated: bool,
     /// Connections that ended before a byte of it was written to them.
     untried: u8,
-    /// Bytes left when the deadline was set.
-    left: usize,
+    /// Interim answers that have come.
+    interim: u8,
     started: Instant,
     deadline: Option<Instant>,
 }
@@ -418,6 +421,13 @@ impl Client {
         let status = response.code.unwrap_or_default();
         self.answer = Answer::awaited();
         if (100..200).contains(&status) && status != 101 {
+            let interim = self.request.as_mut().map(|request| &mut request.interim);
+            if let Some(interim) = interim {
+                *interim += 1;
+                if *interim > MAX_INTERIM {
+                    return Err(Malformed::Excessive("the interim answers of an HTTP server").into());
+                }
+            }
             return Ok(());
         }
         let framing = Framing::read(response.version, response.headers)?;
@@ -576,18 +586,20 @@ impl Client {
         if matches!(self.connection, Connection::Absent | Connection::Spent) {
             return None;
         }
-        let timeout = self.timeout;
         let request = self.request.as_mut()?;
-        if !request.transmit.has_remaining() {
-            return None;
+        request.transmit.has_remaining().then_some(&mut request.transmit)
+    }
+
+    /// Bytes of what was taken have left: it is the answer that may take so long, not a long body on its way.
+    pub fn handle_sent(&mut self, now: Instant) {
+        if let Some(request) = self
+            .request
+            .as_mut()
+            .filter(|request| request.verb != Verb::Close)
+        {
+            let patience = patience(request.verb, self.timeout);
+            request.deadline = patience.and_then(|patience| now.checked_add(patience));
         }
-        let left = request.transmit.remaining();
-        if left < request.left && request.verb != Verb::Close {
-            // It is the answer that may take so long, not a long body on its way.
-            request.left = left;
-            request.deadline = patience(request.verb, timeout).and_then(|patience| now.checked_add(patience));
-        }
-        Some(&mut request.transmit)
     }
 
     /// The /close of a session that is given up as it stands: it goes behind a request that still waits for its
@@ -638,8 +650,8 @@ impl Client {
         Request {
             verb,
             original: transmit.clone(),
-            left: transmit.remaining(),
             transmit,
+            interim: 0,
             repeated: false,
             untried: 0,
             started: now,

@@ -578,11 +578,16 @@ fn a_request_that_makes_its_way_slowly_is_no_timeout() {
     scene.write(&[0; 1000]);
     for _ in 0..10 {
         scene.client.poll_transmit(scene.now).unwrap().advance(10);
-        assert!(scene.client.poll_transmit(scene.now).is_some());
+        scene.client.handle_sent(scene.now);
         scene.now += 4 * SECOND;
         scene.client.handle_timeout(scene.now).unwrap();
     }
-    scene.now += 2 * SECOND;
+    // The last piece is one as well.
+    scene.request();
+    scene.client.handle_sent(scene.now);
+    scene.now += 4 * SECOND;
+    scene.client.handle_timeout(scene.now).unwrap();
+    scene.now += SECOND;
     assert_eq!(scene.client.handle_timeout(scene.now), Err(Error::TimedOut));
 }
 
@@ -596,6 +601,23 @@ fn what_comes_unasked_is_the_end_of_the_connection_and_of_nothing_else() {
     scene.write(b"x");
     scene.reconnect().unwrap();
     scene.expect("/send/ab12/1", b"x");
+}
+
+#[test]
+fn interim_answers_are_passed_over_but_not_without_end() {
+    let mut scene = Scene::begun(b"\x01");
+    let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(MAX_INTERIM.into());
+    for _ in 0..2 {
+        scene.write(b"x");
+        scene.request();
+        scene.receive(&interim).unwrap();
+        scene.answer(b"\x01").unwrap();
+    }
+    scene.write(b"x");
+    scene.request();
+    scene.receive(&interim).unwrap();
+    let one_more = scene.receive(b"HTTP/1.1 103 Early Hints\r\n\r\n");
+    assert!(matches!(one_more, Err(Error::Malformed(Malformed::Excessive(_)))));
 }
 
 #[test]
