@@ -327,9 +327,30 @@ fn web_servers_without_rtmpt_are_told_from_those_with() -> Result<()> {
 }
 
 #[test]
+fn an_open_that_is_sent_on_to_a_host_that_nobody_named_is_not_followed() -> Result<()> {
+    let address =
+        server(&["HTTP/1.1 302 Found\r\nLocation: http://localhost/open/1\r\nContent-Length: 0\r\n\r\n"])?;
+    let location = format!("rtmpt://{address}/live/main");
+    for properties in [
+        "",
+        "redirect-hosts=elsewhere",
+        "redirect-hosts=localhost follow-redirects=false",
+    ] {
+        let error = error_of(&format!("{location} {properties}"))?;
+        assert_says(
+            &error,
+            gst::ResourceError::OpenRead,
+            "sends clients on to another place by HTTP",
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn an_open_that_is_sent_on_is_followed() -> Result<()> {
     let relay = start()?;
-    let there = relay.address();
+    // Another name for the same address.
+    let there = format!("localhost:{}", relay.address().port());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let here = listener.local_addr()?;
     let asked = thread::spawn(move || -> std::io::Result<()> {
@@ -341,7 +362,8 @@ fn an_open_that_is_sent_on_is_followed() -> Result<()> {
         );
         client.write_all(answer.as_bytes())
     });
-    let sink = Pipeline::new(&live(&format!("rtmpt://{here}/live/main"), ""))?;
+    let location = format!("rtmpt://{here}/live/main");
+    let sink = Pipeline::new(&live(&location, "redirect-hosts=localhost"))?;
     sink.play()?;
     wait_for_video(&relay, 5)?;
     asked.join().map_err(|_| Failure::new("nobody asked"))??;

@@ -353,6 +353,13 @@ fn tunnel_failed(error: TunnelError, side: Side, authority: &str) -> gst::ErrorM
             side.open(),
             format!("{authority} sends clients on to where there is no RTMPT, with HTTP status {status}."),
         ),
+        TunnelError::Elsewhere => (
+            side.open(),
+            format!(
+                "{authority} sends clients on to another place by HTTP. If you trust it, name its host in redirect-hosts, \
+                 with follow-redirects=true."
+            ),
+        ),
         TunnelError::SessionLost(status) => (
             side.lost(),
             format!("{authority} has forgotten the session: it answered with HTTP status {status}."),

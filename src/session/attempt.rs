@@ -65,6 +65,8 @@ pub struct Plan {
     config: ClientConfig,
     url: Arc<RtmpUrl>,
     origin: String,
+    /// Whether the attempt that is due goes to the first host, or to one that the user has named.
+    is_trusted: bool,
     login: Login,
     /// Where attempts have been made, redirects apart. Secret.
     places: Vec<Secret>,
@@ -80,6 +82,7 @@ impl Plan {
             config: (*config).clone(),
             login: Login::new(config.authmod, config.credentials.clone()),
             origin: url.host().to_owned(),
+            is_trusted: true,
             places: vec![place(&url, &config.application, &config.stream)],
             url: Arc::new(url),
             has_changed_keys: false,
@@ -100,6 +103,12 @@ impl Plan {
             url: Arc::clone(&self.url),
             config: Arc::new(config),
         }
+    }
+
+    /// Whether the attempt that is due goes to a host that may be shown what the user has.
+    #[must_use]
+    pub const fn is_trusted(&self) -> bool {
+        self.is_trusted
     }
 
     /// Looks for a way on after the attempt has failed and its session [had ambiguous
@@ -209,6 +218,7 @@ impl Plan {
             return Err(RedirectFault::Circular);
         }
         self.places.push(place);
+        self.is_trusted = is_trusted;
         self.login = Login::new(config.authmod, config.credentials.clone());
         // A stream that was taken along has been checked where it came from.
         let _ = target.set_stream(&config.stream.to_str_lossy());

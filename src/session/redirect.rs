@@ -43,7 +43,8 @@ impl Default for Redirects {
 
 impl Redirects {
     /// Whether the user has named `host`.
-    pub(super) fn trusts(&self, host: &str) -> bool {
+    #[must_use]
+    pub fn trusts(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         self.hosts.iter().any(|pattern| {
             let pattern = pattern.to_ascii_lowercase();

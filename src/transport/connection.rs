@@ -152,6 +152,7 @@ impl Connection {
         let told = Arc::new(Mutex::new(Arc::new(url.clone())));
         let mut endeavour = Endeavour {
             plan: Plan::new(url, config),
+            wanted: target.clone(),
             target,
             url: Arc::clone(&told),
             on_notice,
@@ -572,6 +573,9 @@ impl Failure {
 /// What the connecting thread works with.
 struct Endeavour {
     plan: Plan,
+    /// Where the user wants to go.
+    wanted: Target,
+    /// Where the attempt goes.
     target: Target,
     /// What the owner is told of the attempt that is being made.
     url: Arc<Mutex<Arc<RtmpUrl>>>,
@@ -626,9 +630,8 @@ impl Endeavour {
 
     fn follow(&mut self, detour: Detour) {
         if let Detour::Redirect(url) = &detour {
-            self.target.scheme = url.scheme();
-            self.target.host = url.host().to_owned();
-            self.target.port = url.port();
+            let (host, is_trusted) = (url.host(), self.plan.is_trusted());
+            self.target = self.wanted.redirected(url.scheme(), host, url.port(), is_trusted);
         }
         self.tell(&Notice::Detour(detour));
     }
@@ -641,7 +644,7 @@ impl Endeavour {
 
     fn try_once(&self, attempt: Attempt, cancel: &Wake) -> Result<Driver, Failure> {
         let timeout = attempt.config.timeout;
-        let carrier = dial(&self.target, timeout, cancel)?;
+        let carrier = dial(&self.target, &attempt.config.redirects, timeout, cancel)?;
         let now = Instant::now();
         let session = Session::client(attempt.config, now);
         let mut driver = Driver::new(carrier, session, timeout, now);
@@ -665,9 +668,51 @@ mod tests {
     use crate::session::{Intent, PublishKind};
     use crate::transport::listener::Listener;
     use crate::transport::tcp::{Interest, TcpOptions, poll};
+    use crate::transport::tls;
     use crate::url::Scheme;
     use bytes::BytesMut;
     use std::net::{Ipv4Addr, SocketAddr};
+
+    #[test]
+    fn a_server_name_is_that_of_the_first_host_alone() {
+        let url = |text: &str| RtmpUrl::parse(text).unwrap();
+        let intent = Intent::Publish {
+            kind: PublishKind::Live,
+        };
+        let (app, tc_url) = ("app".into(), "rtmps://a.example/app".into());
+        let config = ClientConfig::new(intent, app, tc_url, "key".into(), [7; 32]);
+        let options = tls::Options {
+            server_name: Some("name.example".to_owned()),
+            ..tls::Options::default()
+        };
+        let target = Target {
+            scheme: Scheme::Rtmps,
+            host: "a.example".into(),
+            port: 443,
+            tcp: TcpOptions::default(),
+            proxy: None,
+            tls: Some(tls::Client::new(options).unwrap()),
+        };
+        let mut endeavour = Endeavour {
+            plan: Plan::new(url("rtmps://a.example/app/key"), Arc::new(config)),
+            wanted: target.clone(),
+            target,
+            url: Arc::new(Mutex::new(Arc::new(url("rtmps://a.example/app/key")))),
+            on_notice: None,
+        };
+        for (location, has_name) in [
+            ("rtmps://b.example/app/key", false),
+            ("rtmpts://A.example:444/app/key", true),
+        ] {
+            endeavour.follow(Detour::Redirect(Arc::new(url(location))));
+            assert_eq!(format!("{}:{}", endeavour.target.host, endeavour.target.port), {
+                let url = url(location);
+                format!("{}:{}", url.host(), url.port())
+            });
+            let tls = format!("{:?}", endeavour.target.tls);
+            assert_eq!(tls.contains("name.example"), has_name, "{location}: {tls}");
+        }
+    }
 
     #[test]
     fn a_connection_that_is_dropped_while_it_is_made_leaves_nothing_behind() {

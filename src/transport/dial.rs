@@ -21,6 +21,7 @@ use super::tls;
 use super::tunnel::Tunnel;
 use super::wake::Wake;
 use crate::proxy::{Destination, Error as Answer, Host};
+use crate::session::redirect::Redirects;
 use crate::url::{Proxy, ProxyScheme, Scheme};
 
 /// Where to connect, and how.
@@ -55,6 +56,22 @@ impl Target {
         }
     }
 
+    /// Where a redirect leads. TLS is done as with the first host only if it is that one.
+    pub(super) fn redirected(&self, scheme: Scheme, host: &str, port: u16, is_trusted: bool) -> Self {
+        let is_same = host.eq_ignore_ascii_case(&self.host);
+        let tls = match &self.tls {
+            Some(client) if !is_same => Some(client.elsewhere(is_trusted)),
+            tls => tls.clone(),
+        };
+        Self {
+            scheme,
+            host: host.to_owned(),
+            port,
+            tls,
+            ..self.clone()
+        }
+    }
+
     /// How TLS is done to this target; none if its scheme has no TLS.
     pub(super) fn tls(&self) -> Result<Option<tls::Client>, Error> {
         match (self.scheme, &self.tls) {
@@ -71,11 +88,18 @@ impl Target {
     }
 }
 
-/// Connects to `target`, until `cancel` is awake. Each step may take `timeout`.
-pub(super) fn dial(target: &Target, timeout: Option<Duration>, cancel: &Wake) -> Result<Carrier, Error> {
+/// Connects to `target`, until `cancel` is awake. Each step may take `timeout`. Redirects of HTTP are followed as far as
+/// `redirects` go.
+pub(super) fn dial(
+    target: &Target,
+    redirects: &Redirects,
+    timeout: Option<Duration>,
+    cancel: &Wake,
+) -> Result<Carrier, Error> {
     match target.scheme {
         Scheme::Rtmpt | Scheme::Rtmpts | Scheme::Rtmpte => {
-            Ok(Carrier::Tunnel(Box::new(Tunnel::open(target, timeout, cancel)?)))
+            let tunnel = Tunnel::open(target, redirects, timeout, cancel)?;
+            Ok(Carrier::Tunnel(Box::new(tunnel)))
         }
         Scheme::Rtmp | Scheme::Rtmps | Scheme::Rtmpe | Scheme::Rtmfp => {
             Ok(dial_stream(target, None, timeout, cancel)?.into())

@@ -19,6 +19,7 @@ use super::stream::Stream;
 use super::tcp::{Interest, Socket, poll};
 use super::wake::{Wake, WakeOnDrop};
 use crate::session;
+use crate::session::redirect::Redirects;
 use crate::tunnel::{self, Client, Config};
 use crate::url::{Proxy, Scheme};
 
@@ -73,22 +74,29 @@ pub(super) enum Watched<'a> {
 }
 
 impl Tunnel {
-    /// Connects to `target` and asks for a session, until `cancel` is awake. Each step may take `timeout`.
-    pub(super) fn open(target: &Target, timeout: Option<Duration>, cancel: &Wake) -> Result<Self, Error> {
+    /// Connects to `target` and asks for a session, until `cancel` is awake. Each step may take `timeout`. The server may
+    /// send us on to another place of its own and, since whoever is there will be told the stream's name and more, to
+    /// other hosts only if `redirects` name them.
+    pub(super) fn open(
+        target: &Target,
+        redirects: &Redirects,
+        timeout: Option<Duration>,
+        cancel: &Wake,
+    ) -> Result<Self, Error> {
         let mut tunnel = Self::dial(target, None, timeout, cancel)?;
         tunnel.wait_until_open(cancel)?;
         if let Some(redirect) = tunnel.client.redirect() {
-            let target = Target {
-                // RTMPTE stays that, whatever it goes through: it is the session that knows.
-                scheme: if redirect.is_secure {
-                    Scheme::Rtmpts
-                } else {
-                    target.scheme
-                },
-                host: redirect.host.clone(),
-                port: redirect.port,
-                ..target.clone()
+            let is_trusted = redirects.trusts(&redirect.host);
+            if !redirects.follow || !is_trusted && !redirect.host.eq_ignore_ascii_case(&target.host) {
+                return Err(Error::Tunnel(tunnel::Error::Elsewhere));
+            }
+            // RTMPTE stays that, whatever it goes through: it is the session that knows.
+            let scheme = if redirect.is_secure {
+                Scheme::Rtmpts
+            } else {
+                target.scheme
             };
+            let target = target.redirected(scheme, &redirect.host, redirect.port, is_trusted);
             tunnel = Self::dial(&target, Some(redirect), timeout, cancel)?;
             tunnel.wait_until_open(cancel)?;
         }
@@ -428,7 +436,7 @@ mod tests {
             answer(&mut server, b"id\n");
             server
         });
-        let tunnel = Tunnel::open(&target, Some(LONG), &Wake::new().unwrap()).unwrap();
+        let tunnel = Tunnel::open(&target, &Redirects::default(), Some(LONG), &Wake::new().unwrap()).unwrap();
         let Link::Up(stream) = &tunnel.link else {
             panic!("a connection");
         };

@@ -20,6 +20,8 @@ pub enum Error {
     Page,
     /// The server sends clients elsewhere, and this is not followed: a second time, or to what is no tunnel.
     Redirected(u16),
+    /// The server sends clients to another host, which the user has not named, or redirects are not wanted.
+    Elsewhere,
     /// The server does not know the session any more.
     SessionLost(u16),
     /// The HTTP connection ended while an answer was awaited.
@@ -39,7 +41,9 @@ impl From<Malformed> for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error {
-            Error::NotOffered(_) | Error::Page | Error::Redirected(_) => io::ErrorKind::Unsupported,
+            Error::NotOffered(_) | Error::Page | Error::Redirected(_) | Error::Elsewhere => {
+                io::ErrorKind::Unsupported
+            }
             Error::Unauthorized(_) | Error::ProxyUnauthorized => io::ErrorKind::PermissionDenied,
             Error::Refused(_) => io::ErrorKind::ConnectionRefused,
             Error::SessionLost(_) => io::ErrorKind::ConnectionReset,
@@ -60,6 +64,7 @@ impl fmt::Display for Error {
             Self::Refused(status) => write!(f, "no session was opened, HTTP status {status}"),
             Self::Page => f.write_str("a page came instead of a session"),
             Self::Redirected(status) => write!(f, "a redirect that is not followed, HTTP status {status}"),
+            Self::Elsewhere => f.write_str("a redirect to a host that is not trusted, or not wanted"),
             Self::SessionLost(status) => write!(f, "the session is gone, HTTP status {status}"),
             Self::Disconnected => f.write_str("the HTTP connection ended instead of an answer"),
             Self::TimedOut => f.write_str("no answer to an HTTP request in time"),

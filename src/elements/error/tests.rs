@@ -248,6 +248,9 @@ fn cause_in_tunnel(error: TunnelError) -> &'static str {
         TunnelError::ProxyUnauthorized => "HTTP status 407",
         TunnelError::Refused(_) => "any other HTTP status",
         TunnelError::Redirected(_) => "a second redirect of RTMPT, or one to something else",
+        TunnelError::Elsewhere => {
+            "a redirect of RTMPT to a host that is not trusted, or while redirects are not wanted"
+        }
         TunnelError::SessionLost(_) => "an HTTP status other than 200 (RTMPT)",
         TunnelError::Disconnected => "closed instead of that answer",
         TunnelError::TimedOut => "the server reads nothing for `timeout`",
@@ -463,6 +466,7 @@ fn errors() -> Vec<transport::Error> {
         TunnelError::ProxyUnauthorized,
         TunnelError::Refused(503),
         TunnelError::Redirected(302),
+        TunnelError::Elsewhere,
         TunnelError::SessionLost(404),
         TunnelError::Disconnected,
         TunnelError::TimedOut,

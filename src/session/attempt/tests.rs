@@ -254,6 +254,7 @@ fn a_redirect_elsewhere_takes_no_secret_along() {
         told(&mut plan),
         r#"rtmp://b.example:1935 "live" "rtmp://b.example/live" "theirs?x=y" None None None [] None None None"#
     );
+    assert!(!plan.is_trusted());
     // Nor does it log in there.
     let error = fail(&mut plan, refused(NEED_AUTH)).unwrap_err();
     assert!(matches!(
@@ -283,6 +284,7 @@ fn a_host_that_the_user_has_named_is_trusted() {
         ..wanted()
     });
     assert!(fail(&mut plan, redirected("rtmp://b.example/live?own=1", "")).is_ok());
+    assert!(plan.is_trusted());
     let told = told(&mut plan);
     // It has a query of its own, so it does not get the other one.
     assert!(

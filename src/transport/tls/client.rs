@@ -39,6 +39,8 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Client {
     pub(super) config: Arc<ClientConfig>,
+    /// The same without a certificate of ours.
+    pub(super) anonymous: Arc<ClientConfig>,
     pub(super) server_name: Option<Arc<str>>,
 }
 
@@ -54,14 +56,28 @@ impl Client {
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
+        let anonymous = Arc::new(builder.clone().with_no_client_auth());
         let config = match options.identity {
-            Some(identity) => builder.with_client_auth_cert(identity.chain(), identity.key())?,
-            None => builder.with_no_client_auth(),
+            Some(identity) => Arc::new(builder.with_client_auth_cert(identity.chain(), identity.key())?),
+            None => Arc::clone(&anonymous),
         };
         Ok(Self {
-            config: Arc::new(config),
+            config,
+            anonymous,
             server_name: options.server_name.map(Into::into),
         })
+    }
+
+    /// The same for another host than the one that the options were made for: it goes by its own name, and sees our
+    /// certificate only if it is trusted. What is asked of its certificate stays.
+    #[must_use]
+    pub fn elsewhere(&self, is_trusted: bool) -> Self {
+        let config = if is_trusted { &self.config } else { &self.anonymous };
+        Self {
+            config: Arc::clone(config),
+            anonymous: Arc::clone(&self.anonymous),
+            server_name: None,
+        }
     }
 
     /// TLS to `host` over a connection that was made to it; the handshake goes on inside of the stream.

@@ -756,6 +756,37 @@ fn a_server_that_demands_a_certificate_gets_one_or_says_that_it_did_not() {
 }
 
 #[test]
+fn another_host_goes_by_its_own_name_and_sees_our_certificate_only_if_it_is_trusted() {
+    let authority = Authority::new("authority");
+    let made = authority.issue(&params(&["localhost"]));
+    let demanding = Server::new(&made.identity(), Some(&authority.anchors())).unwrap();
+    let ours = Client::new(Options {
+        anchors: Some(authority.anchors()),
+        identity: Some(authority.issue(&params(&["me"])).identity()),
+        server_name: Some("first.example".to_owned()),
+        ..Options::default()
+    })
+    .unwrap();
+    let exchanged = |client: &Client| {
+        let (address, _thread) = echoing(demanding.clone(), 3);
+        let mut stream = handshake(client, address, "localhost")?;
+        write(&mut stream, b"abc")
+            .and_then(|()| read(&mut stream, 3))
+            .map_err(|error| Error::io(crate::session::Phase::Handshake, error))
+    };
+    let fault = |result| match result {
+        Err(Error::Tls(Failure { fault, .. })) => fault,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(fault(exchanged(&ours)), Fault::WrongHost { .. }));
+    assert_eq!(&exchanged(&ours.elsewhere(true)).unwrap()[..], b"abc");
+    let stranger = ours.elsewhere(false);
+    for client in [stranger.elsewhere(false), stranger] {
+        assert!(matches!(fault(exchanged(&client)), Fault::Refused(_)));
+    }
+}
+
+#[test]
 fn tickets_and_new_keys_are_neither_data_nor_an_end() {
     let authority = Authority::new("authority");
     let made = authority.issue(&params(&["localhost"]));
