@@ -8,7 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::glib;
+use gstrtmp::transport::tls;
 use relay::{Notice, Options, Relay};
+use support::certificates::{Certificates, Kind};
 use support::pipeline::{Pipeline, publisher};
 use support::proxy::{self, LOGIN, Proxy};
 use support::wait::LONG;
@@ -22,6 +24,10 @@ struct Server {
 
 impl Server {
     fn start() -> Result<Self> {
+        Self::start_with(None)
+    }
+
+    fn start_with(tls: Option<tls::Server>) -> Result<Self> {
         let peers = Arc::<Mutex<Vec<IpAddr>>>::default();
         let seen = Arc::clone(&peers);
         let options = Options {
@@ -32,6 +38,7 @@ impl Server {
                         .push(peer.ip());
                 }
             }),
+            tls,
             ..Options::default()
         };
         let relay = Relay::start(options).context("starting the relay")?;
@@ -40,7 +47,11 @@ impl Server {
 
     /// The location of its stream, with its host under another name.
     fn location(&self, host: &str) -> String {
-        format!("rtmp://{host}:{}/live/main", self.relay.address().port())
+        self.location_by("rtmp", host)
+    }
+
+    fn location_by(&self, scheme: &str, host: &str) -> String {
+        format!("{scheme}://{host}:{}/live/main", self.relay.address().port())
     }
 
     fn peers(&self) -> Vec<IpAddr> {
@@ -125,6 +136,61 @@ fn tinyproxy_passes_every_frame_on() -> Result<()> {
         let server = Server::start()?;
         let location = server.location("localhost");
         comes_through(&server, &location, &format!("proxy={url}"), proxy::FROM)?;
+    }
+    Ok(())
+}
+
+/// tinyproxy closes the connection behind each answer, and is asked for each request by its whole URL.
+#[test]
+fn requests_of_rtmpt_pass_a_proxy_of_http() -> Result<()> {
+    for (scheme, wants_login) in [("rtmpt", false), ("rtmpt", true), ("rtmpte", false)] {
+        let tinyproxy = Proxy::tinyproxy(wants_login)?;
+        let url = if wants_login {
+            tinyproxy.url_with("http", LOGIN)
+        } else {
+            tinyproxy.url("http")
+        };
+        let server = Server::start()?;
+        let location = server.location_by(scheme, "localhost");
+        comes_through(&server, &location, &format!("proxy={url}"), proxy::FROM).context(scheme)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn rtmpt_passes_a_proxy_of_socks_and_rtmpts_each() -> Result<()> {
+    let (dante, tinyproxy) = (Proxy::dante()?, Proxy::tinyproxy(true)?);
+    let server = Server::start()?;
+    let properties = format!("proxy={}", dante.url("socks5h"));
+    comes_through(
+        &server,
+        &server.location_by("rtmpt", "localhost"),
+        &properties,
+        proxy::FROM,
+    )?;
+
+    let certificates = Certificates::new()?;
+    let authority = certificates.authority();
+    for url in [dante.url("socks5h"), tinyproxy.url_with("http", LOGIN)] {
+        let good = certificates.issue(Kind::Good)?;
+        let tls = tls::Server::from_pem(good.certificate_pem.as_bytes(), good.key_pem.as_bytes())?;
+        let server = Server::start_with(Some(tls))?;
+        let properties = format!("proxy={url} ca-file={}", authority.display());
+        let location = server.location_by("rtmpts", "localhost");
+        comes_through(&server, &location, &properties, proxy::FROM).context(url)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_login_is_told_by_rtmpt_as_well() -> Result<()> {
+    let tinyproxy = Proxy::tinyproxy(true)?;
+    let server = Server::start()?;
+    for url in [tinyproxy.url_with("http", "alice:hunter2"), tinyproxy.url("http")] {
+        let error = refused(&server.location_by("rtmpt", "127.0.0.1"), &url)?;
+        assert!(error.matches(gst::ResourceError::NotAuthorized), "{error}");
+        assert!(error.message().contains("The proxy on the way to"), "{error}");
+        assert!(!error.message().contains("hunter2"), "{error}");
     }
     Ok(())
 }
