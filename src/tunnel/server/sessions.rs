@@ -87,8 +87,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// What becomes of a request.
-#[derive(Debug)]
+/// What becomes of a request. `Debug` shows no bytes.
 pub enum Step {
     /// It is answered.
     Answered(Answer),
@@ -98,6 +97,17 @@ pub enum Step {
     Closed(SessionId, Answer),
     /// These bytes go to the session, and [`Sessions::answer`] gives the answer when that has had its say.
     Taken(Turn, BytesMut),
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(answer) => write!(f, "Answered({answer:?})"),
+            Self::Opened(opened) => opened.fmt(f),
+            Self::Closed(..) => f.write_str("Closed"),
+            Self::Taken(turn, bytes) => write!(f, "Taken({}, {} bytes)", turn.number, bytes.len()),
+        }
+    }
 }
 
 /// A session that has just been opened.
@@ -334,13 +344,15 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_the_entropy_and_no_debug_shows_it() {
+    fn an_id_is_the_entropy_and_debug_shows_neither_it_nor_bytes() {
         let mut sessions = Sessions::default();
         let step = sessions.handle_request(now(), HERE, Request::Open, [0xab; 16]);
         assert!(!format!("{step:?} {sessions:?}").contains("abab"));
         let Step::Opened(opened) = step else {
             panic!("{step:?}")
         };
+        let sent = send(&mut sessions, &opened.session, 0, b"secret");
+        assert_eq!(format!("{sent:?}"), "Taken(0, 6 bytes)");
         assert_eq!(
             opened.answer,
             Answer::Body(format!("{}\n", "ab".repeat(16)).into())
