@@ -272,8 +272,11 @@ fn start_and_stop_of_the_location_are_plays_arguments() -> Result<()> {
         play.arguments.get(1..),
         Some(&[Value::from(1000.0), 80.0.into()][..])
     );
+    let mut names = connection.command_names();
+    // Said if the pipeline came to PLAYING before it was stopped.
+    names.retain(|name| name != "pause");
     assert_eq!(
-        connection.command_names(),
+        names,
         [
             "connect",
             "createStream",

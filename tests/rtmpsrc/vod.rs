@@ -316,3 +316,25 @@ fn pictures_are_decoded_from_where_was_sought_by_every_demuxer() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_seek_during_a_pause_shows_where_it_leads_and_the_stream_goes_on_from_there() -> Result<()> {
+    for cinema in Cinema::all()? {
+        // A small buffer has the server send little ahead.
+        let source = Source::before(
+            "fakesink sync=true",
+            &cinema.url,
+            &[("is-live", "false"), ("buffer-length", "100")],
+        )?;
+        source.play()?;
+        source.wait_for_tags(30)?;
+        source.pause()?;
+        assert!(source.seek(gst::SeekFlags::ACCURATE, gst::ClockTime::from_mseconds(4500)));
+        source.wait_since_flush(1)?;
+        source.play()?;
+        let (_, tags) = source.wait_since_flush(usize::MAX)?;
+        let place = cinema.key_frame(4500)?;
+        assert!(proper(&tags).ends_with(&cinema.rest(place)), "{}", cinema.url);
+    }
+    Ok(())
+}

@@ -82,6 +82,10 @@ impl RtmpSrc {
         let position = asked.unwrap_or(position);
         gst::debug!(CAT, imp = self, "seeking to {target} by {position} ms");
         let (done, headers) = self.go_to(&connection, position);
+        if !lock(&self.settings).1.is_live {
+            // After a flush a pipeline that is paused waits for a frame, which a server that is paused may not send.
+            self.order(Order::Pause(false));
+        }
         let mut stream = lock(&self.stream);
         if done {
             stream.jump();
