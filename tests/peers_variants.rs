@@ -14,13 +14,13 @@ use gstrtmp::session::Request;
 use gstrtmp::session::login::{Credentials, Gate, Scheme};
 use gstrtmp::swf::Identity;
 use gstrtmp::transport::tls;
-use relay::{Options, Reason, Relay};
+use relay::{Options, Relay};
 use support::certificates::{Certificates, Kind};
-use support::ffmpeg::{self, Client, Form, Frames, utf8};
+use support::ffmpeg::{self, Client, Form, utf8};
 use support::pipeline::{Pipeline, publisher};
 use support::process::Peer;
 use support::wait::LONG;
-use support::{Context, Failure, Result, rtmpdump, tags};
+use support::{Context, Result, rtmpdump, tags};
 
 /// All that this plugin has.
 const SCHEMES: [&str; 6] = ["rtmp", "rtmps", "rtmpe", "rtmpt", "rtmpts", "rtmpte"];
@@ -171,4 +171,63 @@ fn ffmpeg_and_we_log_in_by_adobe_in_every_variant() -> Result<()> {
 #[test]
 fn ffmpeg_and_we_log_in_by_llnw_in_every_variant() -> Result<()> {
     ffmpeg_and_we_publish_and_play(Some(Scheme::Llnw))
+}
+
+#[test]
+fn rtmpdump_ffmpeg_and_we_prove_to_know_the_swf_file_in_every_variant() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let certificates = Certificates::new()?;
+    let ffmpeg = Client::current(&certificates.authority())?;
+    for scheme in SCHEMES {
+        let [by_rtmpdump, by_ffmpeg, by_us, sent] =
+            ["rtmpdump", "ffmpeg", "ours", "sent"].map(|name| folder.path().join(name));
+        let options = Options {
+            swf: Some(Identity::of_file(&SWF)?),
+            ..Options::default()
+        };
+        let server = Server::start(&certificates, options)?;
+        let url = server.url(scheme, "");
+        let proof = ["--swfhash", SWF_HASH, "--swfsize", "24"];
+        let rtmpdump = rtmpdump::play_with(&url, rtmpdump::Stream::Live, &by_rtmpdump, &proof)?;
+        let known = format!("\"{url} swfVfy=1\" swf-hash={SWF_HASH} swf-size=24");
+        let player = server.player(&known, &by_us)?;
+        player.play()?;
+        let players: Vec<Peer> = ffmpeg
+            .schemes()
+            .contains(&scheme)
+            .then(|| {
+                ffmpeg.play_with(
+                    &url,
+                    &by_ffmpeg,
+                    &["-rtmp_swfhash", SWF_HASH, "-rtmp_swfsize", "24"],
+                )
+            })
+            .into_iter()
+            .collect::<Result<_>>()?;
+        server
+            .wait_for_players(2 + players.len(), &rtmpdump)
+            .context(scheme)?;
+        let authority = certificates.authority();
+        let publisher = Pipeline::new(&publisher(&format!("{url} ca-file={}", utf8(&authority)?), 2))?;
+        let published = publisher.tap("sink")?;
+        publisher.play()?;
+        publisher.wait_for_eos()?;
+        player.wait_for_eos()?;
+        rtmpdump.end(LONG)?;
+        let published = published.tags()?;
+        for got in [&by_rtmpdump, &by_us] {
+            assert_eq!(
+                tags::frames(&tags::read(got)?),
+                tags::frames(&published),
+                "{scheme}"
+            );
+        }
+        tags::write(&sent, &published)?;
+        for player in players {
+            player.succeed(LONG).context(scheme)?;
+            let [got, sent] = [&by_ffmpeg, &sent].map(|file| ffmpeg::frames(utf8(file)?, Form::Encoded));
+            assert_eq!(got?, sent?, "{scheme}");
+        }
+    }
+    Ok(())
 }

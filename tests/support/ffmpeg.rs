@@ -69,7 +69,13 @@ impl Client {
 
     /// Plays `url` into an FLV file until the server says that the stream has ended.
     pub fn play(&self, url: &str, file: &Path) -> Result<Peer> {
-        self.spawn(["-copyts", "-i", url, "-c", "copy", "-f", "flv", utf8(file)?])
+        self.play_with(url, file, &[])
+    }
+
+    /// The same with options of the protocol.
+    pub fn play_with(&self, url: &str, file: &Path, options: &[&str]) -> Result<Peer> {
+        let copy = ["-copyts", "-i", url, "-c", "copy", "-f", "flv", utf8(file)?];
+        self.spawn(options.iter().copied().chain(copy))
     }
 }
 
