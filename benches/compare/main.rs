@@ -33,7 +33,7 @@ use std::process::ExitCode;
 
 use lexopt::Arg;
 
-use self::runner::Runner;
+use self::runner::{Effort, Runner};
 use self::suite::Results;
 use self::terms::Terms;
 
@@ -105,11 +105,20 @@ fn compare(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     }
     let plugin = plugin.ok_or("--plugin is missing; see --help")?;
     gst::init()?;
-    let runner = if is_quick {
-        Runner::new(&plugin, 3, 250)?
+    let effort = if is_quick {
+        Effort {
+            rounds: 3,
+            curve_rounds: 1,
+            milliseconds: 250,
+        }
     } else {
-        Runner::new(&plugin, 5, 500)?
+        Effort {
+            rounds: 5,
+            curve_rounds: 3,
+            milliseconds: 400,
+        }
     };
+    let runner = Runner::new(&plugin, effort)?;
     let results = Results::measure(&runner, is_quick);
     let how = if is_quick {
         "`scripts/bench --quick`"

@@ -28,11 +28,18 @@ pub(crate) struct Runner {
     /// Holds nothing but our plugin, since GStreamer looks into every folder below.
     plugins: PathBuf,
     folder: PathBuf,
-    /// Repetitions of each measurement.
+    pub(crate) effort: Effort,
+    started: Instant,
+}
+
+/// How much is done for a figure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Repetitions of each measurement, and of those that are one point of a curve.
     pub(crate) rounds: usize,
+    pub(crate) curve_rounds: usize,
     /// How long one lasts that lasts as long as it is told to.
     pub(crate) milliseconds: u64,
-    started: Instant,
 }
 
 /// What a run of as much as possible has given.
@@ -55,7 +62,7 @@ pub(crate) struct Latency {
 
 impl Runner {
     /// Measures the elements of the library at `plugin`.
-    pub(crate) fn new(plugin: &Path, rounds: usize, milliseconds: u64) -> std::io::Result<Self> {
+    pub(crate) fn new(plugin: &Path, effort: Effort) -> std::io::Result<Self> {
         let program = std::env::current_exe()?;
         let folder = program
             .parent()
@@ -69,8 +76,7 @@ impl Runner {
             program,
             plugins,
             folder,
-            rounds,
-            milliseconds,
+            effort,
             started: Instant::now(),
         })
     }
@@ -167,11 +173,12 @@ impl Runner {
     /// Medians of a role that tells `NANOSECONDS CPU MESSAGES BYTES`.
     pub(crate) fn throughput(
         &self,
+        rounds: usize,
         contenders: &[Contender],
         terms: &Terms,
     ) -> BTreeMap<Contender, Throughput> {
-        let terms = terms.clone().with("milliseconds", self.milliseconds);
-        let results = self.rounds(self.rounds, contenders, &terms);
+        let terms = terms.clone().with("milliseconds", self.effort.milliseconds);
+        let results = self.rounds(rounds, contenders, &terms);
         let all = results.into_iter();
         all.map(|(contender, runs)| {
             let each = |figure: &dyn Fn(f64, f64, f64, f64) -> f64| {
@@ -196,7 +203,7 @@ impl Runner {
 
     /// Medians of the rounds' medians and 99th percentiles, of a role that tells how long each message took.
     pub(crate) fn latency(&self, contenders: &[Contender], terms: &Terms) -> BTreeMap<Contender, Latency> {
-        let results = self.rounds(self.rounds, contenders, terms);
+        let results = self.rounds(self.effort.rounds, contenders, terms);
         let all = results.into_iter();
         all.map(|(contender, mut runs)| {
             runs.iter_mut().for_each(|run| run.sort_unstable());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::contender::Contender;
-use crate::runner::{Latency, Runner, Throughput, median};
+use crate::runner::{Effort, Latency, Runner, Throughput, median};
 use crate::terms::Terms;
 
 /// Chunk sizes that servers send with.
@@ -49,7 +49,7 @@ pub(crate) const ROUND_TRIPS: &[u64] = &[0, 100];
 pub(crate) const CROWD: u64 = 300;
 pub(crate) const AT_REST: u64 = 100;
 
-/// Repetitions of what takes seconds each.
+/// Repetitions with [`CROWD`] elements, which take seconds each.
 const CROWD_ROUNDS: usize = 3;
 
 /// By contender.
@@ -104,18 +104,21 @@ impl Results {
     pub(crate) fn measure(runner: &Runner, is_quick: bool) -> Self {
         use Contender::{Librtmp, Ours, Rtmp2};
 
+        let Effort {
+            rounds, curve_rounds, ..
+        } = runner.effort;
         let mut results = Self::default();
         let video = Terms::new("publish").with("size", 20_000);
         runner.say(format_args!("publishing 20 kB frames"));
-        results.frames = runner.throughput(Contender::SINKS, &video);
+        results.frames = runner.throughput(rounds, Contender::SINKS, &video);
         runner.say(format_args!("publishing messages of 370 bytes"));
         let audio = Terms::new("publish").with("size", 370).with("audio", 1);
-        results.small = runner.throughput(Contender::SINKS, &audio);
-        results.small_lists = runner.throughput(LISTS, &audio.with("list", 1));
+        results.small = runner.throughput(rounds, Contender::SINKS, &audio);
+        results.small_lists = runner.throughput(rounds, LISTS, &audio.with("list", 1));
         for chunk in CHUNK_SIZES {
             runner.say(format_args!("playing 20 kB frames in chunks of {chunk} bytes"));
             let play = Terms::new("play").with("size", 20_000).with("chunk", chunk);
-            let played = runner.throughput(Contender::SOURCES, &play);
+            let played = runner.throughput(rounds, Contender::SOURCES, &play);
             results.played.insert(*chunk, played);
         }
 
@@ -126,14 +129,14 @@ impl Results {
                 .with("size", 20_000)
                 .with("chunk", 4096)
                 .with("scheme", scheme);
-            let published = runner.throughput(contenders, &publish);
+            let published = runner.throughput(rounds, contenders, &publish);
             results.published_by_scheme.insert(scheme, published);
             let sources: Vec<Contender> = contenders
                 .iter()
                 .copied()
                 .filter(|contender| Contender::SOURCES.contains(contender))
                 .collect();
-            let played = runner.throughput(&sources, &play);
+            let played = runner.throughput(rounds, &sources, &play);
             results.played_by_scheme.insert(scheme, played);
         }
 
@@ -141,7 +144,7 @@ impl Results {
             Terms::new(role)
                 .with("size", 20_000)
                 .with("rate", 200)
-                .with("count", 400)
+                .with("count", if is_quick { 200 } else { 400 })
         };
         runner.say(format_args!("latency of publishing, 200 frames a second"));
         results.push_to_peer = runner.latency(Contender::SINKS, &paced("publish-latency"));
@@ -153,7 +156,7 @@ impl Results {
             runner.say(format_args!("time to the first media over {round_trip} ms"));
             let first = |role| {
                 let terms = Terms::new(role).with("delay", round_trip * 500_000);
-                let runs = runner.rounds(runner.rounds, ELEMENTS, &terms);
+                let runs = runner.rounds(rounds, ELEMENTS, &terms);
                 runs.into_iter()
                     .map(|(contender, runs)| (contender, median(runs.iter().map(|run| run[0] as f64 / 1e6))))
                     .collect()
@@ -167,8 +170,8 @@ impl Results {
         runner.say(format_args!(
             "{CROWD} live sinks in one process, one peer stalled and one slow"
         ));
-        let milliseconds = if is_quick { 3000 } else { 6000 };
-        results.crowd = crowd(runner, CROWDED, CROWD, milliseconds, true);
+        let milliseconds = if is_quick { 2000 } else { 6000 };
+        results.crowd = crowd(runner, CROWD_ROUNDS, CROWD, milliseconds, true);
         runner.say(format_args!("memory of {AT_REST} sinks at rest"));
         let rest = Terms::new("rest").with("count", AT_REST);
         results.memory = runner
@@ -180,11 +183,11 @@ impl Results {
         let counts: &[u64] = if is_quick {
             &[1, 30, 300]
         } else {
-            &[1, 3, 10, 30, 100, 300]
+            &[1, 10, 30, 100, 300]
         };
         for count in counts {
             runner.say(format_args!("CPU of {count} live sinks"));
-            for (contender, figures) in crowd(runner, CROWDED, *count, 2000, false) {
+            for (contender, figures) in crowd(runner, curve_rounds, *count, 2000, false) {
                 let points = results.by_elements.entry(contender).or_default();
                 points.push((*count as f64, figures.cpu * 100.0));
             }
@@ -197,7 +200,11 @@ impl Results {
         };
         for size in sizes {
             runner.say(format_args!("publishing messages of {size} bytes"));
-            let rates = runner.throughput(Contender::SINKS, &Terms::new("publish").with("size", size));
+            let rates = runner.throughput(
+                curve_rounds,
+                Contender::SINKS,
+                &Terms::new("publish").with("size", size),
+            );
             add(&mut results.by_message, *size, &rates);
         }
         let chunks: &[u64] = if is_quick {
@@ -207,13 +214,17 @@ impl Results {
         };
         for chunk in chunks {
             runner.say(format_args!("20 kB frames in chunks of {chunk} bytes both ways"));
-            let rates = runner.throughput(&[Ours, Rtmp2], &video.clone().with("out-chunk", chunk));
+            let rates = runner.throughput(
+                curve_rounds,
+                &[Ours, Rtmp2],
+                &video.clone().with("out-chunk", chunk),
+            );
             add(&mut results.by_chunk_sent, *chunk, &rates);
             let play = Terms::new("play").with("size", 20_000).with("chunk", chunk);
             add(
                 &mut results.by_chunk_read,
                 *chunk,
-                &runner.throughput(&[Ours, Rtmp2, Librtmp], &play),
+                &runner.throughput(curve_rounds, &[Ours, Rtmp2, Librtmp], &play),
             );
         }
         results
@@ -229,18 +240,12 @@ fn add(points: &mut Curves<Throughput>, x: u64, rates: &By<Throughput>) {
     }
 }
 
-fn crowd(
-    runner: &Runner,
-    contenders: &[Contender],
-    count: u64,
-    milliseconds: u64,
-    stalls: bool,
-) -> By<Crowd> {
+fn crowd(runner: &Runner, rounds: usize, count: u64, milliseconds: u64, stalls: bool) -> By<Crowd> {
     let terms = Terms::new("crowd")
         .with("count", count)
         .with("milliseconds", milliseconds)
         .with("stall", u8::from(stalls));
-    let runs = runner.rounds(CROWD_ROUNDS, contenders, &terms);
+    let runs = runner.rounds(rounds, CROWDED, &terms);
     let all = runs.into_iter();
     all.map(|(contender, runs)| {
         let each = |figure: &dyn Fn(&[u64]) -> f64| median(runs.iter().map(|run| figure(run)));
