@@ -51,6 +51,14 @@ impl Carrier {
         }
     }
 
+    /// Does what can be done for the next read while there is nothing to read.
+    pub(super) fn prepare(&mut self, buffer: &mut BytesMut) {
+        match self {
+            Self::Direct(stream) => stream.prepare(buffer),
+            Self::Tunnel(_) | Self::Hosted(_) => {}
+        }
+    }
+
     /// Takes the front of `slices` and says how many bytes of it.
     pub(super) fn write_vectored(&mut self, now: Instant, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {

@@ -275,6 +275,7 @@ impl Driver {
             let now = Instant::now();
             // Where nothing was left, a read would be in vain, and what time has made due may wait for the next.
             if std::mem::take(&mut self.is_drained) && !self.carrier.has_input() {
+                self.carrier.prepare(&mut self.input);
                 match self.write(now) {
                     Ok(()) => self.wait(now, wake, deadline, Wish::Read)?,
                     Err(error) => self.failure = Some(error),

@@ -42,6 +42,15 @@ impl Stream {
         }
     }
 
+    /// Does what can be done for the next read while there is nothing to read.
+    pub(super) fn prepare(&mut self, buffer: &mut BytesMut) {
+        match self {
+            Self::Plain(socket) => socket.prepare(buffer),
+            // Reads into a block of its own.
+            Self::Tls(_) => {}
+        }
+    }
+
     /// Takes the front of `slices` and says how many bytes of it; 0 if the peer has taken something and there is no room
     /// for more yet. What was taken may still be here, see [`has_output`](Self::has_output).
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

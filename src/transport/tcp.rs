@@ -252,9 +252,7 @@ impl Socket {
             self.is_drained = false;
             return Ok(count);
         }
-        if self.room.len() < self.block / LEAST_PART || self.room.is_empty() {
-            self.make_room(buffer);
-        }
+        self.prepare(buffer);
         let limit = max.clamp(1, self.room.len());
         let (target, _) = self.room.split_at_mut(limit);
         let received = match uninterrupted(|| (&self.inner).read(target)) {
@@ -278,6 +276,14 @@ impl Socket {
             buffer.unsplit(self.room.split_to(received));
         }
         Ok(received)
+    }
+
+    /// Makes room for the next [`read`](Self::read), unless there is enough. Whoever is about to wait for input does it
+    /// before: to zero a block takes some microseconds, by which what comes would be later.
+    pub(super) fn prepare(&mut self, buffer: &mut BytesMut) {
+        if self.room.len() < self.block / LEAST_PART || self.room.is_empty() {
+            self.make_room(buffer);
+        }
     }
 
     /// Makes a block of room: the last one, if nobody holds a part of it, which is so when messages were put
