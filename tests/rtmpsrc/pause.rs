@@ -48,6 +48,31 @@ fn a_recording_is_paused_and_goes_on_where_it_was() -> Result<()> {
 }
 
 #[test]
+fn a_pipeline_that_needs_one_more_frame_to_pause_gets_it() -> Result<()> {
+    let server = playing(|client| {
+        client.send_user_control(&UserControl::StreamIsRecorded(1))?;
+        send(client, 1, &video_start())?;
+        send(client, 1, &group(0, 3))?;
+        client.expect_command("pause")?;
+        client.send_status(1, Level::Status, "NetStream.Pause.Notify", "")?;
+        // Nothing is under way.
+        client.expect_command("pause")?;
+        client.send_status(1, Level::Status, "NetStream.Unpause.Notify", "")?;
+        send(client, 1, &[video(120, INTER_FRAME), video(160, INTER_FRAME)])?;
+        finish(client, 1)
+    })?;
+    let source = Source::with(&server.url("vod", "film"), &[("is-live", "false")])?;
+    source.play()?;
+    source.wait_for_time(80)?;
+    source.pause()?;
+    source.wait_for_time(120)?;
+    source.play()?;
+    source.wait_for_eos()?;
+    assert_eq!(source.tags()?.len(), 2 + 5);
+    Ok(())
+}
+
+#[test]
 fn a_live_stream_is_not_paused_at_the_server() -> Result<()> {
     let server = playing(|client| {
         send(client, 1, &video_start())?;

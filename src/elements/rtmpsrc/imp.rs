@@ -40,6 +40,10 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// A live stream that was received for longer than this before PLAYING has gone stale.
 pub(super) const STALE: Duration = Duration::from_secs(3);
 
+/// How long a pipeline that plays a file waits for a frame to pause with, while the server is paused as well: what was
+/// under way has come by then.
+const STARVATION: Duration = Duration::from_millis(500);
+
 #[derive(Default)]
 pub struct RtmpSrc {
     pub(super) settings: Mutex<(Settings, SrcSettings)>,
@@ -52,6 +56,8 @@ pub struct RtmpSrc {
     pub(super) seeks: Mutex<Seeks>,
     /// The live element has gone to PLAYING, or any was flushed, since the streaming thread looked last.
     pub(super) resumed: AtomicBool,
+    /// The server is paused, but the pipeline goes on until it has a frame to pause with.
+    may_starve: AtomicBool,
     /// By a flush: what is downstream has forgotten what it needs to decode.
     pub(super) flushed: AtomicBool,
     last_stats: Mutex<Stats>,
@@ -160,9 +166,7 @@ impl ElementImpl for RtmpSrc {
         }
         let is_recorded = lock(&self.stream).recording.is_some();
         match transition {
-            gst::StateChange::PausedToPlaying if is_recorded => {
-                self.order(Order::Pause(false));
-            }
+            gst::StateChange::PausedToPlaying if is_recorded => self.end_pause(),
             gst::StateChange::PausedToPlaying if self.obj().is_live() => {
                 self.may_drop(false);
                 self.resumed.store(true, Ordering::Relaxed);
@@ -172,6 +176,7 @@ impl ElementImpl for RtmpSrc {
         let done = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::PlayingToPaused if is_recorded => {
+                self.may_starve.store(!self.obj().is_live(), Ordering::Relaxed);
                 self.order(Order::Pause(true));
             }
             gst::StateChange::PlayingToPaused if self.obj().is_live() => self.may_drop(true),
@@ -210,6 +215,7 @@ impl BaseSrcImpl for RtmpSrc {
             ..Stream::default()
         };
         *lock(&self.seeks) = Seeks::default();
+        self.may_starve.store(false, Ordering::Relaxed);
         let async_connect = lock(&self.settings).0.async_connect;
         if async_connect {
             self.open(self.prepare()?)?;
@@ -368,8 +374,12 @@ impl PushSrcImpl for RtmpSrc {
             let next = lock(&self.stream).next.take();
             let event = match next {
                 Some(event) => event,
-                None => match connection.next_event(wake, deadline) {
+                None => match connection.next_event(wake, self.starvation(deadline)) {
                     Ok(event) => event,
+                    Err(Stopped::Elapsed) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
+                        self.end_pause();
+                        continue;
+                    }
                     Err(Stopped::Elapsed) => return Err(self.misfit()),
                     // To send what the application has asked for.
                     Err(Stopped::Interrupted) if !self.must_stop(wake) => continue,
@@ -460,6 +470,19 @@ impl RtmpSrc {
         *lock(&self.connection) = Some(Arc::clone(&connection));
         lock(&self.stream).opened = Some(Instant::now());
         Ok(connection)
+    }
+
+    /// Has the server go on after a pause, if there is one.
+    pub(super) fn end_pause(&self) {
+        self.may_starve.store(false, Ordering::Relaxed);
+        self.order(Order::Pause(false));
+    }
+
+    /// Until when to wait for an event, if not until `deadline`.
+    fn starvation(&self, deadline: Option<Instant>) -> Option<Instant> {
+        let may_starve = self.may_starve.load(Ordering::Relaxed);
+        let starved = may_starve.then(|| Instant::now() + STARVATION);
+        deadline.into_iter().chain(starved).min()
     }
 
     /// Whether frames that came long ago make room for new ones: a live stream that is paused goes on without them.

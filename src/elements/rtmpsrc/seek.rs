@@ -84,7 +84,7 @@ impl RtmpSrc {
         let (done, headers) = self.go_to(&connection, position);
         if !lock(&self.settings).1.is_live {
             // After a flush a pipeline that is paused waits for a frame, which a server that is paused may not send.
-            self.order(Order::Pause(false));
+            self.end_pause();
         }
         let mut stream = lock(&self.stream);
         if done {
