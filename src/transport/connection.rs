@@ -159,6 +159,8 @@ impl Connection {
         };
         let cancel = Arc::new(Wake::new()?);
         let done = Arc::new(Wake::new()?);
+        // Before there is the thread, which may be done before this one goes on.
+        let started = Instant::now();
         let thread = thread::Builder::new().name("rtmp-connect".into()).spawn({
             let (cancel, done) = (Arc::clone(&cancel), Arc::clone(&done));
             move || {
@@ -173,7 +175,7 @@ impl Connection {
             thread,
             cancel: WakeOnDrop(cancel),
             done,
-            started: Instant::now(),
+            started,
         };
         let connection = Arc::new(Self {
             state: Mutex::new(State::Connecting(connecting)),
