@@ -114,13 +114,20 @@ fn rtmpsrc_gets_what_ffmpeg_publishes_by_rtmpt() -> Result<()> {
 }
 
 #[test]
-fn the_elements_of_librtmp_publish_and_play_by_rtmpt() -> Result<()> {
+fn the_elements_of_librtmp_publish_and_play_by_rtmpt_rtmpe_and_rtmpte() -> Result<()> {
+    for scheme in ["rtmpt", "rtmpe", "rtmpte"] {
+        librtmp_publishes_and_plays_by(scheme).context(scheme)?;
+    }
+    Ok(())
+}
+
+fn librtmp_publishes_and_plays_by(scheme: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let gstreamer = GStreamer::without_plugin()?;
     let [file, got, by_librtmp] = ["sent.flv", "got.flv", "librtmp.flv"].map(|name| folder.path().join(name));
     let sent = sample(&file)?;
     let relay = start()?;
-    let location = relay.url_by("rtmpt", "live", "main");
+    let location = relay.url_by(scheme, "live", "main");
     let player = Pipeline::new(&format!(
         "rtmpsrc location={location} ! filesink location={}",
         utf8(&got)?

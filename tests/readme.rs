@@ -362,32 +362,79 @@ fn sources(folder: &str) -> Result<String> {
     Ok(text)
 }
 
-#[test]
-fn the_tests_that_hold_the_tables_of_codecs_exist() -> Result<()> {
-    let page = fs::read_to_string(root().join("docs/codecs.md")).context("docs/codecs.md")?;
+/// The tests that a page names, which all exist, and its tables have no empty cells.
+fn tests_named_by(page: &str) -> Result<BTreeSet<String>> {
+    let page = fs::read_to_string(root().join(page)).context(page)?;
     let tests = sources("src")? + &sources("tests")?;
     let mut named = BTreeSet::new();
     for word in page.lines().flat_map(code) {
         if word.starts_with("tests/") || word.starts_with("src/") {
             assert!(root().join(word).exists(), "{word}");
-        } else if word.matches('_').count() > 1 {
+        } else if word.matches('_').count() > 1 && word.bytes().all(is_in_names) {
             let is_test = tests.match_indices(&format!("fn {word}()")).any(|(at, _)| {
                 let before = tests.get(..at).unwrap_or_default();
                 before.trim_end().ends_with("#[test]")
             });
             assert!(is_test, "there is no test {word}");
-            named.insert(word);
+            named.insert(word.to_owned());
         }
     }
-    assert!(named.len() > 10, "{named:?}");
 
     // Nothing in the tables is without its test.
     for row in page
         .lines()
         .filter(|line| line.starts_with("| ") && line.contains('_'))
     {
-        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
-        assert!(!cells.contains(&""), "{row}");
+        assert!(!cells(row).contains(&""), "{row}");
+    }
+    Ok(named)
+}
+
+/// Whether names of tests are made of it.
+const fn is_in_names(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')
+}
+
+/// What stands in the row of a table.
+fn cells(row: &str) -> Vec<&str> {
+    row.trim_matches('|').split('|').map(str::trim).collect()
+}
+
+#[test]
+fn the_tests_that_hold_the_tables_of_codecs_exist() -> Result<()> {
+    let named = tests_named_by("docs/codecs.md")?;
+    assert!(named.len() > 10, "{named:?}");
+    Ok(())
+}
+
+#[test]
+fn the_tests_that_hold_the_tables_of_variants_exist() -> Result<()> {
+    let named = tests_named_by("docs/variants.md")?;
+    assert!(named.len() > 30, "{named:?}");
+
+    // No variant is left out at any client or server.
+    let page = fs::read_to_string(root().join("docs/variants.md"))?;
+    let section = |name: &str| {
+        let rest = page.split(&format!("\n# {name}\n")).nth(1).unwrap_or_default();
+        rest.split("\n# ").next().unwrap_or_default()
+    };
+    let clients = "ours, ffmpeg 5.1, ffmpeg 9.0, PyAV, rtmpdump, GStreamer's librtmp, rtmp2sink, rtmp2src";
+    let servers = "nginx-rtmp, ffmpeg, PyAV, node-media-server, rtmpsrv";
+    for (name, peers) in [("Our server", clients), ("Our client", servers)] {
+        for scheme in ["rtmp", "rtmps", "rtmpe", "rtmpt", "rtmpts", "rtmpte"] {
+            for peer in peers.split(", ") {
+                let is_there = section(name).lines().map(cells).any(|row| match row.as_slice() {
+                    [schemes, peers, publishes, plays] => {
+                        code(schemes).any(|word| word == scheme)
+                            && (peers.contains(peer) || *peers == "all of these")
+                            && !publishes.is_empty()
+                            && !plays.is_empty()
+                    }
+                    _ => false,
+                });
+                assert!(is_there, "{name} has no row for {scheme} and {peer}");
+            }
+        }
     }
     Ok(())
 }
