@@ -323,45 +323,55 @@ pub(crate) const SEQUENCE_HEADER: &[u8] = &[
 ];
 
 /// Messages of one size as a server sends them: first what opens the stream, then a block that can be repeated.
-struct Prebuilt {
-    opening: Bytes,
-    block: Bytes,
+struct Repeated {
+    kind: MediaKind,
+    body: Bytes,
+    /// Of the next message.
+    at: Timestamp,
 }
 
-impl Prebuilt {
-    fn new(session: &mut Session, size: usize, kind: MediaKind) -> Self {
-        let mut at = Timestamp::ZERO;
-        let mut send = |session: &mut Session, body: Bytes| {
-            let media = Media {
-                kind,
-                timestamp: at,
-                head: Bytes::new(),
-                body,
-            };
-            session
-                .send(Instant::now(), media)
-                .expect("a player that is ready");
-            at = at.advanced(1);
-        };
-        if kind == MediaKind::Video {
-            send(session, Bytes::from_static(SEQUENCE_HEADER));
-        }
-        let mut key_frame = video_body(size);
-        key_frame[0] = 0x17;
-        send(session, key_frame.into());
+impl Repeated {
+    fn new(size: usize, kind: MediaKind) -> Self {
         let body = match kind {
             MediaKind::Video => Bytes::from(video_body(size)),
             MediaKind::Audio | MediaKind::Data => Bytes::from(audio_body(size)),
         };
-        // Headers are compressed by what goes before them, so that the first of them all is not the repeated one.
-        send(session, body.clone());
-        send(session, body.clone());
-        let opening = taken(session);
-        for _ in 0..(BLOCK / size).clamp(1, BLOCK_MESSAGES) {
-            send(session, body.clone());
+        let at = Timestamp::ZERO;
+        Self { kind, body, at }
+    }
+
+    fn send(&mut self, session: &mut Session, body: Bytes) {
+        let media = Media {
+            kind: self.kind,
+            timestamp: self.at,
+            head: Bytes::new(),
+            body,
+        };
+        session
+            .send(Instant::now(), media)
+            .expect("a player that is ready");
+        self.at = self.at.advanced(1);
+    }
+
+    /// To be written at once: whoever waits for the first media is not to wait for the block as well.
+    fn opening(&mut self, session: &mut Session) -> Bytes {
+        if self.kind == MediaKind::Video {
+            self.send(session, Bytes::from_static(SEQUENCE_HEADER));
         }
-        let block = taken(session);
-        Self { opening, block }
+        let mut key_frame = self.body.to_vec();
+        key_frame[0] = 0x17;
+        self.send(session, key_frame.into());
+        // Headers are compressed by what goes before them, so that the first of them all is not the repeated one.
+        self.send(session, self.body.clone());
+        self.send(session, self.body.clone());
+        taken(session)
+    }
+
+    fn block(&mut self, session: &mut Session) -> Bytes {
+        for _ in 0..(BLOCK / self.body.len()).clamp(1, BLOCK_MESSAGES) {
+            self.send(session, self.body.clone());
+        }
+        taken(session)
     }
 }
 
@@ -380,6 +390,7 @@ pub(crate) fn write(terms: &Terms) -> io::Result<()> {
     let size = terms.number("size") as usize;
     let chunk_size = u32::try_from(terms.number("chunk")).expect("a chunk size");
     let is_enciphered = is_enciphered(terms);
+    let mut repeated = Repeated::new(size, MediaKind::Video);
     let stream = connection(terms)?;
     let mut client = if terms.number("plain") > 0 {
         Client {
@@ -395,10 +406,10 @@ pub(crate) fn write(terms: &Terms) -> io::Result<()> {
     let rate = terms.number("rate");
     if let Some(period) = 1_000_000_000_u64.checked_div(rate) {
         let mut times = Vec::new();
-        let prebuilt = Prebuilt::new(&mut client.session, size, MediaKind::Video);
-        client.stream.write_all(&prebuilt.opening)?;
+        client.stream.write_all(&repeated.opening(&mut client.session))?;
+        let block = repeated.block(&mut client.session);
         let messages = (BLOCK / size).clamp(1, BLOCK_MESSAGES);
-        let mut message = prebuilt.block[..prebuilt.block.len() / messages].to_vec();
+        let mut message = block[..block.len() / messages].to_vec();
         // The header of the first chunk is what is there beside the body and the headers of the others, one byte each.
         let header = message.len() - size - (size - 1) / chunk_size as usize;
         let mut next = clock::now() + 300_000_000;
@@ -420,10 +431,10 @@ pub(crate) fn write(terms: &Terms) -> io::Result<()> {
         body[0] = 0x17;
         return write_enciphered(&mut client, &body.into());
     }
-    let prebuilt = Prebuilt::new(&mut client.session, size, MediaKind::Video);
-    client.stream.write_all(&prebuilt.opening)?;
+    client.stream.write_all(&repeated.opening(&mut client.session))?;
+    let block = repeated.block(&mut client.session);
     loop {
-        client.stream.write_all(&prebuilt.block)?;
+        client.stream.write_all(&block)?;
     }
 }
 
