@@ -231,10 +231,14 @@ impl Reception {
         let Some(visitor) = self.visitors.remove(&key) else {
             return;
         };
-        let Some(mut visitor) = self.secured(visitor) else {
+        let Some((mut visitor, has_spoken)) = self.secured(visitor) else {
             return;
         };
-        let fate = self.advance(now, key, &mut visitor);
+        // Not read before it is known what it is: what comes between the two would be taken for RTMP.
+        let fate = match has_spoken {
+            true => self.advance(now, key, &mut visitor),
+            false => Fate::Stays,
+        };
         let is_late = visitor.deadline.is_some_and(|deadline| deadline <= now);
         match fate {
             Fate::Stays if !is_late => {
@@ -248,8 +252,8 @@ impl Reception {
         }
     }
 
-    /// Puts TLS over a connection that begins with it; none if that cannot be done.
-    fn secured(&self, visitor: Visitor) -> Option<Visitor> {
+    /// Puts TLS over a connection that begins with it, and tells whether it has begun; none if that cannot be done.
+    fn secured(&self, visitor: Visitor) -> Option<(Visitor, bool)> {
         match (visitor, &self.tls) {
             (
                 Visitor {
@@ -262,20 +266,22 @@ impl Reception {
                 },
                 Some(tls),
             ) => {
-                let stream = match socket.peek() {
-                    Ok(Some(TLS_HANDSHAKE)) => tls.start(socket).ok()?.into(),
-                    Ok(Some(_) | None) | Err(_) => Stream::Plain(socket),
+                let (stream, has_spoken) = match socket.peek() {
+                    Ok(Some(TLS_HANDSHAKE)) => (tls.start(socket).ok()?.into(), true),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => (Stream::Plain(socket), false),
+                    Ok(Some(_) | None) | Err(_) => (Stream::Plain(socket), true),
                 };
-                Some(Visitor {
+                let visitor = Visitor {
                     stream,
                     peer,
                     input,
                     stage: Stage::Silent,
                     deadline,
                     has_gone,
-                })
+                };
+                Some((visitor, has_spoken))
             }
-            (visitor, _) => Some(visitor),
+            (visitor, _) => Some((visitor, true)),
         }
     }
 
@@ -636,6 +642,28 @@ mod tests {
         let (_, guest) = scene.open(&mut client);
         assert_eq!(guest.scheme, Scheme::Rtmpt);
         assert!(matches!(guest.carrier, Carrier::Hosted(_)));
+    }
+
+    /// Whatever the moment in which it speaks: between two looks at its socket too.
+    #[test]
+    fn a_client_of_tls_is_never_taken_for_one_of_rtmp() {
+        const TRIES: usize = 100;
+        let mut scene = Scene::new(Limits::default());
+        scene.reception.tls = Some(certified().1);
+        for _ in 0..TRIES {
+            let (mut client, _) = scene.arrive();
+            let speaker = std::thread::spawn(move || {
+                write_all(&mut client, &[TLS_HANDSHAKE, 3, 1]);
+                client
+            });
+            scene.serve(|reception| {
+                assert!(reception.poll_guest().is_none());
+                let is_tls = |visitor: &Visitor| matches!(visitor.stream, Stream::Tls(_));
+                reception.visitors.values().all(is_tls)
+            });
+            drop(speaker.join());
+            scene.reception.visitors.clear();
+        }
     }
 
     #[test]
