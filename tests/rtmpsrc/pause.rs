@@ -1,10 +1,31 @@
 //! Pauses of recordings; those of live streams are in `live`.
 
+use std::sync::mpsc::{self, Receiver};
+
+use gst::prelude::*;
 use gstrtmp::amf::Value;
 use gstrtmp::message::{Level, UserControl};
 
 use super::fixture::*;
-use crate::support::Result;
+use crate::support::wait::LONG;
+use crate::support::{Context, Failure, Result};
+
+/// The decoding times of the frames that the element `sink` has shown in PLAYING.
+fn shown(source: &Source) -> Result<Receiver<gst::ClockTime>> {
+    let sink = source
+        .sink
+        .downcast_ref::<gst::Bin>()
+        .and_then(|bin| bin.by_name("sink"))
+        .ok_or(Failure::new("there is no sink of that name"))?;
+    let (sender, receiver) = mpsc::channel();
+    sink.connect("handoff", false, move |values| {
+        let buffer = values.get(1)?.get::<gst::Buffer>().ok()?;
+        // Nobody may want to know any more.
+        let _ = sender.send(buffer.dts()?);
+        None
+    });
+    Ok(receiver)
+}
 
 #[test]
 fn a_recording_is_paused_and_goes_on_where_it_was() -> Result<()> {
@@ -61,11 +82,18 @@ fn a_pipeline_that_needs_one_more_frame_to_pause_gets_it() -> Result<()> {
         send(client, 1, &[video(120, INTER_FRAME), video(160, INTER_FRAME)])?;
         finish(client, 1)
     })?;
-    let source = Source::with(&server.url("vod", "film"), &[("is-live", "false")])?;
+    let sink = "fakesink name=sink sync=false signal-handoffs=true";
+    let source = Source::before(sink, &server.url("vod", "film"), &[("is-live", "false")])?;
+    // A frame that has left the source may still be what the sink pauses with; one that was shown is not.
+    let shown = shown(&source)?;
     source.play()?;
-    source.wait_for_time(80)?;
+    while shown.recv_timeout(LONG).context("the frame at 80 to be shown")?
+        != gst::ClockTime::from_mseconds(80)
+    {}
     source.pause()?;
     source.wait_for_time(120)?;
+    let patience = gst::ClockTime::from_seconds(LONG.as_secs());
+    assert_eq!(source.pipeline.state(patience).1, gst::State::Paused);
     source.play()?;
     source.wait_for_eos()?;
     assert_eq!(source.tags()?.len(), 2 + 5);
