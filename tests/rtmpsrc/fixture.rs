@@ -528,7 +528,8 @@ fn output(info: &gst::PadProbeInfo<'_>, element: &gst::Element) -> Option<Output
                 let at = element.current_running_time().unwrap_or_default();
                 Some(Output::Segment(segment.downcast().ok()?, at))
             }
-            gst::EventView::FlushStart(_) => Some(Output::Flush),
+            // Its end: a buffer that was under way at its begin may still come by before that.
+            gst::EventView::FlushStop(_) => Some(Output::Flush),
             gst::EventView::Eos(_) => Some(Output::Eos),
             _ => None,
         },
