@@ -18,7 +18,7 @@ use super::tcp::{Interest, Ready, Socket, poll};
 use super::tunnel::{Tunnel, Watched};
 use super::wake::Wake;
 
-/// See the module. Calls never block but for [`wait`](Self::wait).
+/// See the module. Calls never block but for `wait`.
 #[derive(Debug)]
 pub enum Carrier {
     /// The bytes themselves.

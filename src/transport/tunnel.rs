@@ -29,7 +29,7 @@ const READ_SIZE: usize = 64 << 10;
 /// RTMP bytes that are read ahead of the session.
 const MAX_RECEIVED: usize = 1 << 20;
 
-/// See the module. Calls never block but for [`open`](Self::open).
+/// See the module. Calls never block but for `open`.
 pub struct Tunnel {
     client: Client,
     link: Link,

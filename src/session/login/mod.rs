@@ -11,7 +11,7 @@
 //! for that literal in tcUrl. Descriptions are read leniently: crtmpserver, FMS and Wowza put brackets around their
 //! parts, mediamtx does not.
 //!
-//! [`adobe`] and [`llnw`] have the formulas, [`Gate`] is the server's side, and [`secure_token`] answers another
+//! `adobe` and `llnw` have the formulas, [`Gate`] is the server's side, and [`secure_token`] answers another
 //! question: Wowza's, in the reply to a connect that was accepted.
 
 mod adobe;
