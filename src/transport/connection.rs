@@ -387,7 +387,15 @@ impl Connection {
         {
             self.publish_stats(driver);
         }
-        self.lock_stats().clone()
+        let mut stats = self.lock_stats().clone();
+        // The server's words, which may repeat a stream key.
+        if let Some(session) = &mut stats.session {
+            let url = self.url();
+            for words in [&mut session.peer_version, &mut session.last_status] {
+                *words = words.take().map(|words| url.scrub(&words).into());
+            }
+        }
+        stats
     }
 
     /// Does what is due without waiting; called by the keepalive thread. Leaves alone what somebody drives.

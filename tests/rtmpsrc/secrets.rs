@@ -73,6 +73,8 @@ fn no_log_and_no_message_shows_a_secret() -> Result<()> {
         // Some cannot be started at all, and say why on the bus.
         let _ = source.pipeline.set_state(gst::State::Playing);
         source.end()?;
+        let stats = source.element.property::<gst::Structure>("stats");
+        messages.push(format!("{stats:?}"));
         let bus = source.pipeline.bus();
         messages.extend(
             bus.iter()
