@@ -41,6 +41,10 @@ const BLOCK: usize = 64 << 10;
 /// More than any of it takes.
 const LONG: Duration = Duration::from_secs(60);
 
+/// Allocations meanwhile of the thread that looks after idle connections: a list of them every 100 ms. Far below one a
+/// message.
+const OTHER_THREADS: usize = MESSAGES / 50;
+
 /// The allocator counts for the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
@@ -200,7 +204,7 @@ fn publishing_allocates_nothing_but_the_mapping_of_each_memory() -> Outcome {
         let spent = region.change();
         publisher.stop()?;
         let what = format!("{size} B in {memories} memories: {spent:?}");
-        assert!(calls(&spent) <= MESSAGES * memories, "{what}");
+        assert!(calls(&spent) <= MESSAGES * memories + OTHER_THREADS, "{what}");
         // No copy of any payload either.
         assert!(spent.bytes_allocated <= MESSAGES * memories * 256, "{what}");
     }
